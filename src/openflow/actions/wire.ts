@@ -2,7 +2,13 @@
 //
 // Lengths in OpenFlow are 16 bits; the writer does not check them, the caller of a message does.
 
-import { rawForVersion, type OfpVersion, type RawAction, type RawName, VENDOR } from "./raw-actions.ts";
+import {
+  rawForVersion,
+  type OfpVersion,
+  type RawAction,
+  type RawName,
+  VENDOR,
+} from "./raw-actions.ts";
 
 const INITIAL_BYTES = 256;
 
