@@ -8,7 +8,7 @@
 // Everything that can be refused because of a message answers an `OfpErr`, one of these names;
 // `isErr` tells it from a value (ovs: include/openvswitch/ofp-errors.h, lib/ofp-errors.c).
 
-import { OFP, type OfpVersion } from "./version.ts";
+import { OFP, type OfVersion } from "../../flow/of-version.ts";
 
 /** Experimenter ids (ovs: include/openflow/openflow-common.h). */
 export const VENDOR = {
@@ -284,15 +284,15 @@ export function errFromName(name: string): OfpErr | undefined {
 
 /** The numbers of an error in a version, or undefined if that version cannot express it. */
 export function errCode(err: OfpErr, version: number): OfpErrCode | undefined {
-  return DOMAINS[version - OFP.V10]?.byName.get(err);
+  return DOMAINS[version - OFP.v10]?.byName.get(err);
 }
 
 /** The error with these numbers in a version. */
 export function errFromCode(version: number, code: OfpErrCode): OfpErr | undefined {
-  return DOMAINS[version - OFP.V10]?.byCode.get(key(code));
+  return DOMAINS[version - OFP.v10]?.byCode.get(key(code));
 }
 
 /** True if errors are known for a version. */
-export function hasErrDomain(version: number): version is OfpVersion {
-  return DOMAINS[version - OFP.V10] !== undefined;
+export function hasErrDomain(version: number): version is OfVersion {
+  return DOMAINS[version - OFP.v10] !== undefined;
 }

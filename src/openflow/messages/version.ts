@@ -1,59 +1,16 @@
-// OpenFlow versions and protocols: their numbers, names and sets.
+// Names and sets of OpenFlow versions and protocols, and the ways from one to the other.
 //
-// A version is the number in a message's header. A protocol is a version plus, for OpenFlow 1.0,
-// which format flows have (standard or NXM) and whether flow mods carry a table id. Sets of
-// protocols are bitmaps, ordered from the most portable to the most expressive, so that "usable
-// protocols" of a text is an intersection (ovs: lib/ofp-protocol.c, include/openvswitch/ofp-protocol.h).
+// The numbers themselves are in flow/of-version.ts (ovs: lib/ofp-protocol.c).
 
-/** Version numbers as they stand on the wire. */
-export const OFP = { V10: 1, V11: 2, V12: 3, V13: 4, V14: 5, V15: 6 } as const;
-export type OfpVersion = (typeof OFP)[keyof typeof OFP];
-
-/** Protocol bits and the usual sets of them. */
-export const P = {
-  NONE: 0,
-  OF10_STD: 1 << 0,
-  OF10_STD_TID: 1 << 1,
-  OF10_NXM: 1 << 2,
-  OF10_NXM_TID: 1 << 3,
-  OF11_STD: 1 << 4,
-  OF12_OXM: 1 << 5,
-  OF13_OXM: 1 << 6,
-  OF14_OXM: 1 << 7,
-  OF15_OXM: 1 << 8,
-  OF10_STD_ANY: 0x003,
-  OF10_NXM_ANY: 0x00c,
-  OF10_ANY: 0x00f,
-  ANY_OXM: 0x1e0,
-  NXM_OF11_UP: 0x1fc,
-  NXM_OXM_ANY: 0x1ec,
-  OF11_UP: 0x1f0,
-  OF12_UP: 0x1e0,
-  OF13_UP: 0x1c0,
-  OF14_UP: 0x180,
-  OF15_UP: 0x100,
-  ANY: 0x1ff,
-  /** Protocols in which a flow mod names a table. */
-  TID: 0x1fa,
-} as const;
-
-/** A protocol bit or a set of them. */
-export type Protocols = number;
+import { OFP, type OfVersion, P, PROTOCOLS, type Protocols } from "../../flow/of-version.ts";
 
 /** Bit n set: version n. */
 export type VersionBitmap = number;
 
-const PROTOCOL_NAMES: readonly (readonly [Protocols, string])[] = [
-  [P.OF10_STD, "OpenFlow10-table_id"],
-  [P.OF10_STD_TID, "OpenFlow10+table_id"],
-  [P.OF10_NXM, "NXM-table_id"],
-  [P.OF10_NXM_TID, "NXM+table_id"],
-  [P.OF11_STD, "OpenFlow11"],
-  [P.OF12_OXM, "OXM-OpenFlow12"],
-  [P.OF13_OXM, "OXM-OpenFlow13"],
-  [P.OF14_OXM, "OXM-OpenFlow14"],
-  [P.OF15_OXM, "OXM-OpenFlow15"],
-];
+const PROTOCOL_NAMES: readonly (readonly [Protocols, string])[] = PROTOCOLS.map((p) => [
+  p.bit,
+  p.name,
+]);
 
 const ABBREVIATIONS: readonly (readonly [Protocols, string])[] = [
   [P.ANY, "any"],
@@ -78,10 +35,10 @@ export const SUPPORTED_VERSIONS: VersionBitmap = 0x7e;
 
 /** All protocols of a version; 0 for an unknown one. */
 export function protocolsFromVersion(version: number): Protocols {
-  if (version === OFP.V10) {
+  if (version === OFP.v10) {
     return P.OF10_ANY;
   }
-  return version >= OFP.V11 && version <= OFP.V15 ? 1 << (version + 2) : P.NONE;
+  return version >= OFP.v11 && version <= OFP.v15 ? 1 << (version + 2) : P.NONE;
 }
 
 /** The protocol in effect when a connection has just negotiated a version. */
@@ -91,17 +48,17 @@ export function protocolFromVersion(version: number): Protocols {
 }
 
 /** The version of a single protocol. */
-export function protocolToVersion(protocol: Protocols): OfpVersion {
+export function protocolToVersion(protocol: Protocols): OfVersion {
   if ((protocol & P.OF10_ANY) !== 0) {
-    return OFP.V10;
+    return OFP.v10;
   }
-  const list = [OFP.V11, OFP.V12, OFP.V13, OFP.V14, OFP.V15];
-  return list.find((v) => (protocol & protocolsFromVersion(v)) !== 0) ?? OFP.V10;
+  const list = [OFP.v11, OFP.v12, OFP.v13, OFP.v14, OFP.v15];
+  return list.find((v) => (protocol & protocolsFromVersion(v)) !== 0) ?? OFP.v10;
 }
 
 export function protocolsToVersions(protocols: Protocols): VersionBitmap {
   let bitmap = 0;
-  for (let v: number = OFP.V10; v <= OFP.V15; v++) {
+  for (let v: number = OFP.v10; v <= OFP.v15; v++) {
     if ((protocols & protocolsFromVersion(v)) !== 0) {
       bitmap |= 1 << v;
     }
@@ -111,7 +68,7 @@ export function protocolsToVersions(protocols: Protocols): VersionBitmap {
 
 export function protocolsFromVersions(bitmap: VersionBitmap): Protocols {
   let protocols = 0;
-  for (let v: number = OFP.V10; v <= OFP.V15; v++) {
+  for (let v: number = OFP.v10; v <= OFP.v15; v++) {
     if ((bitmap & (1 << v)) !== 0) {
       protocols |= protocolsFromVersion(v);
     }
@@ -187,14 +144,14 @@ export function protocolsFromString(s: string): Protocols | { readonly error: st
 }
 
 /** `OpenFlow13` and so on. */
-export function versionToString(version: OfpVersion): string {
+export function versionToString(version: OfVersion): string {
   return `OpenFlow1${version - 1}`;
 }
 
 /** The version of a name such as `OpenFlow13`, in any case, or 0. */
-export function versionFromString(s: string): OfpVersion | 0 {
+export function versionFromString(s: string): OfVersion | 0 {
   const m = /^openflow1([0-5])$/i.exec(s);
-  const list = [OFP.V10, OFP.V11, OFP.V12, OFP.V13, OFP.V14, OFP.V15];
+  const list = [OFP.v10, OFP.v11, OFP.v12, OFP.v13, OFP.v14, OFP.v15];
   return list[Number(m?.[1] ?? -1)] ?? 0;
 }
 
