@@ -1,0 +1,171 @@
+// Questions about a flow: is it IPv4, ICMPv6, neighbour discovery, IGMP...?
+//
+// The answer of a question depends on fields; where a mask `wc` is given, the bits that were looked
+// at are set in it, because a megaflow that depends on the answer has to match them.
+// ovs: lib/flow.h is_ip_any, is_nd, is_igmp...; lib/packets.h.
+
+import { type FlowKey, fill, get, getU, isZero, K } from "./flow-key.ts";
+import { ETH_TYPE } from "./vlan-mpls.ts";
+
+export const IP_PROTO = {
+  ICMP: 1,
+  IGMP: 2,
+  TCP: 6,
+  UDP: 17,
+  GRE: 47,
+  ICMPV6: 58,
+  SCTP: 132,
+} as const;
+
+/** Packet types: name space in the upper, type in the lower 16 bits. */
+export const PT = {
+  ETH: 0,
+  USE_NEXT_PROTO: 0x0000fffe,
+  IPV4: 0x00010800,
+  IPV6: 0x000186dd,
+  MPLS: 0x00018847,
+  MPLS_MC: 0x00018848,
+  NSH: 0x0001894f,
+  UNKNOWN: 0xffffffff,
+} as const;
+export const PT_NS_ETHERTYPE = 1;
+
+export const NW_FRAG = { ANY: 1, LATER: 2, MASK: 3 } as const;
+
+/** Bits of `tun_flags` (ovs: FLOW_TNL_F_*). */
+export const TNL_F = { OAM: 1, DONT_FRAGMENT: 2, CSUM: 4, KEY: 8, MASK: 15 } as const;
+
+export const ND_NEIGHBOR_SOLICIT = 135;
+export const ND_NEIGHBOR_ADVERT = 136;
+const MLD_TYPES = { QUERY: 130, REPORT: 131, DONE: 132, REPORT2: 143 } as const;
+
+export const ARP_OP = { REQUEST: 1, REPLY: 2 } as const;
+
+/** The Ethertype, also of a packet without an Ethernet header (ovs: get_dl_type). */
+export function getDlType(key: FlowKey): number {
+  const pt = getU(key, K.packet_type);
+  if (pt === PT.ETH) {
+    return get(key, K.dl_type);
+  }
+  return pt >>> 16 === PT_NS_ETHERTYPE ? pt & 0xffff : ETH_TYPE.NONE;
+}
+
+export function isIpAny(key: FlowKey): boolean {
+  const t = getDlType(key);
+  return t === ETH_TYPE.IP || t === ETH_TYPE.IPV6;
+}
+
+/** True for an IP packet of protocol `proto`. */
+export function isIpProto(key: FlowKey, proto: number, wc: FlowKey | null): boolean {
+  if (!isIpAny(key)) {
+    return false;
+  }
+  if (wc !== null) {
+    fill(wc, K.nw_proto);
+  }
+  return get(key, K.nw_proto) === proto;
+}
+
+function isProtoOf(key: FlowKey, dlType: number, proto: number, wc: FlowKey | null): boolean {
+  if (getDlType(key) !== dlType) {
+    return false;
+  }
+  if (wc !== null) {
+    fill(wc, K.nw_proto);
+  }
+  return get(key, K.nw_proto) === proto;
+}
+
+export function isIcmpv4(key: FlowKey, wc: FlowKey | null): boolean {
+  return isProtoOf(key, ETH_TYPE.IP, IP_PROTO.ICMP, wc);
+}
+
+export function isIcmpv6(key: FlowKey, wc: FlowKey | null): boolean {
+  return isProtoOf(key, ETH_TYPE.IPV6, IP_PROTO.ICMPV6, wc);
+}
+
+export function isIgmp(key: FlowKey, wc: FlowKey | null): boolean {
+  return isProtoOf(key, ETH_TYPE.IP, IP_PROTO.IGMP, wc);
+}
+
+/** Neighbour solicitation or advertisement (RFC 4861 §4.3, §4.4). */
+export function isNd(key: FlowKey, wc: FlowKey | null): boolean {
+  if (!isIcmpv6(key, wc)) {
+    return false;
+  }
+  if (wc !== null) {
+    fill(wc, K.tp_dst);
+  }
+  if (get(key, K.tp_dst) !== 0) {
+    return false;
+  }
+  if (wc !== null) {
+    fill(wc, K.tp_src);
+  }
+  const type = get(key, K.tp_src);
+  return type === ND_NEIGHBOR_SOLICIT || type === ND_NEIGHBOR_ADVERT;
+}
+
+export function isArp(key: FlowKey): boolean {
+  return get(key, K.dl_type) === ETH_TYPE.ARP;
+}
+
+/** Gratuitous ARP: sender and target address are the same. */
+export function isGarp(key: FlowKey, wc: FlowKey | null): boolean {
+  if (!isArp(key)) {
+    return false;
+  }
+  if (wc !== null) {
+    fill(wc, K.nw_src);
+    fill(wc, K.nw_dst);
+  }
+  return get(key, K.nw_src) === get(key, K.nw_dst);
+}
+
+/** Multicast listener discovery (RFC 2710, RFC 3810). */
+export function isMld(key: FlowKey, wc: FlowKey | null): boolean {
+  if (!isIcmpv6(key, wc)) {
+    return false;
+  }
+  if (wc !== null) {
+    fill(wc, K.tp_src);
+  }
+  const type = get(key, K.tp_src);
+  return (
+    type === MLD_TYPES.QUERY ||
+    type === MLD_TYPES.REPORT ||
+    type === MLD_TYPES.DONE ||
+    type === MLD_TYPES.REPORT2
+  );
+}
+
+export function isMldQuery(key: FlowKey, wc: FlowKey | null): boolean {
+  if (!isIcmpv6(key, wc)) {
+    return false;
+  }
+  if (wc !== null) {
+    fill(wc, K.tp_src);
+  }
+  return get(key, K.tp_src) === MLD_TYPES.QUERY;
+}
+
+export function isMldReport(key: FlowKey, wc: FlowKey | null): boolean {
+  return isMld(key, wc) && !isMldQuery(key, wc);
+}
+
+/** Spanning tree: an LLC frame to 01:80:c2:00:00:00. */
+export function isStp(key: FlowKey): boolean {
+  return (
+    get(key, K.dl_type) === ETH_TYPE.NONE &&
+    key[K.dl_dst.word] === 0x0180 &&
+    key[K.dl_dst.word + 1] === 0xc2000000
+  );
+}
+
+export function tunnelDstIsSet(key: FlowKey): boolean {
+  return get(key, K.tun_dst) !== 0 || !isZero(key, K.tun_ipv6_dst);
+}
+
+export function tunnelSrcIsSet(key: FlowKey): boolean {
+  return get(key, K.tun_src) !== 0 || !isZero(key, K.tun_ipv6_src);
+}
