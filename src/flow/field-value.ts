@@ -1,0 +1,510 @@
+// Reading and writing fields of a key, driven by the field table.
+//
+// A FieldValue holds one field right-aligned in ceil(bytes / 4) words, most significant first: the
+// shape that slots have in a key, so that most of this is a copy or a shift. The exceptions are the
+// VLAN fields, whose CFI bit stands for "there is a tag", 32-bit port numbers, and tunnel options,
+// which need the bridge's TLV map (`tab`).
+// (ovs: lib/meta-flow.c mf_get_value, mf_set_flow_value, mf_are_prereqs_ok, mf_is_value_valid)
+
+import { F, FIELDS, type Field } from "./fields.ts";
+import { type FlowKey, fill, get, K, orBits, set } from "./flow-key.ts";
+import { portFromOfp11, portToOfp11 } from "./ofp-port-number.ts";
+import {
+  putTunMdTail,
+  readTunMd,
+  type TunTable,
+  tunMdPresent,
+  tunMdTail,
+  writeTunMd,
+} from "./tun-metadata.ts";
+
+/** The value or the mask of one field. */
+export type FieldValue = Uint32Array;
+
+/** Connection state bits (ovs: CS_STATES). */
+export const CS = {
+  new: 0x01,
+  est: 0x02,
+  rel: 0x04,
+  rpl: 0x08,
+  inv: 0x10,
+  trk: 0x20,
+  snat: 0x40,
+  dnat: 0x80,
+} as const;
+/** nw_frag: the packet is a fragment; not the first one. */
+export const NW_FRAG = { ANY: 1, LATER: 2, MASK: 3 } as const;
+export const VLAN = { VID_MASK: 0x0fff, CFI: 0x1000, PCP_MASK: 0xe000, PCP_SHIFT: 13 } as const;
+/** dl_vlan of a packet without tag. */
+export const OFP10_VLAN_NONE = 0xffff;
+/** dl_type of a packet whose packet type is no Ethertype. */
+export const FLOW_DL_TYPE_NONE = 0x05ff;
+
+const ETH_TYPE_IP = 0x0800;
+const ETH_TYPE_ARP = 0x0806;
+const ETH_TYPE_RARP = 0x8035;
+const ETH_TYPE_VLAN_8021Q = 0x8100;
+const ETH_TYPE_IPV6 = 0x86dd;
+const ETH_TYPE_MPLS = 0x8847;
+const ETH_TYPE_MPLS_MCAST = 0x8848;
+const ETH_TYPE_NSH = 0x894f;
+const IP_PROTO = { icmp: 1, tcp: 6, udp: 17, icmpv6: 58, sctp: 132 } as const;
+const ND_NEIGHBOR_SOLICIT = 135;
+const ND_NEIGHBOR_ADVERT = 136;
+const IPV6_LABEL_MASK = 0xfffff;
+/** Namespace of packet types whose type is an Ethertype. */
+const OFPHTN_ETHERTYPE = 1;
+
+/** How a field of at most 32 bits looks at its slot. */
+interface View {
+  /** Position in the word. */
+  readonly shift: number;
+  /** Bits of the value that the field shows. */
+  readonly mask: number;
+  /** Whether the field is a part of the slot, so that writing it leaves the rest alone. */
+  readonly part: boolean;
+}
+
+const PARTS = new Set(["vlan_tci", "mpls_lse", "nw_tos", "nsh_path_hdr", "tun_flags"]);
+
+function viewOf(f: Field): View {
+  const part = PARTS.has(f.slot.name);
+  const width = Math.min(part ? f.bits : f.bytes * 8, f.slot.bits - f.lsb);
+  let mask = width >= 32 ? 0xffffffff : 2 ** width - 1;
+  if (f.name === "nw_tos") {
+    mask = 0xfc;
+  } else if (f.name === "vlan_vid") {
+    mask = VLAN.VID_MASK | VLAN.CFI;
+  }
+  return { shift: f.slot.shift + f.lsb, mask, part };
+}
+
+const VIEWS: readonly View[] = FIELDS.map(viewOf);
+
+function view(field: Field): View {
+  return VIEWS[field.id] as View;
+}
+
+export function newValue(field: Field): FieldValue {
+  return new Uint32Array(field.words);
+}
+
+/** The bits of a value's first word that lie within the field's bytes. */
+export function topWordMask(field: Field): number {
+  const bits = (field.bytes * 8) % 32;
+  return bits === 0 ? 0xffffffff : 2 ** bits - 1;
+}
+
+/** All ones in the field's bytes. */
+export function allOnes(field: Field): FieldValue {
+  const v = new Uint32Array(field.words).fill(0xffffffff);
+  v[0] = topWordMask(field);
+  return v;
+}
+
+export function isAllZero(v: FieldValue): boolean {
+  for (let i = 0; i < v.length; i++) {
+    if (v[i] !== 0) {
+      return false;
+    }
+  }
+  return true;
+}
+
+/** Whether all bits of the field's bytes are set. */
+export function isAllOnes(field: Field, v: FieldValue): boolean {
+  if (v[0] !== topWordMask(field)) {
+    return false;
+  }
+  for (let i = 1; i < field.words; i++) {
+    if (v[i] !== 0xffffffff) {
+      return false;
+    }
+  }
+  return true;
+}
+
+/** Reads a field into `out`. The caller has checked the prerequisites. (ovs: mf_get_value) */
+export function fieldGetInto(
+  field: Field,
+  key: FlowKey,
+  out: FieldValue,
+  tab: TunTable | null = null,
+): void {
+  if (field.slot.words === 1) {
+    const v = view(field);
+    const n = ((key[field.slot.word] as number) >>> v.shift) & v.mask;
+    out[0] = field.format === "port32" ? portToOfp11(n) : n;
+    return;
+  }
+  if (field.tunMetadata >= 0) {
+    const loc = tab?.loc(field.tunMetadata);
+    out.fill(0);
+    if (loc !== undefined) {
+      putTunMdTail(out, readTunMd(key, loc));
+    }
+    return;
+  }
+  for (let i = 0; i < field.words; i++) {
+    out[i] = key[field.slot.word + i] as number;
+  }
+}
+
+/** The value of a field as a new FieldValue. */
+export function fieldGet(field: Field, key: FlowKey, tab: TunTable | null = null): FieldValue {
+  const out = newValue(field);
+  fieldGetInto(field, key, out, tab);
+  return out;
+}
+
+/** The value of a field of at most 32 bits. */
+export function fieldGetNumber(field: Field, key: FlowKey): number {
+  const v = view(field);
+  const n = (((key[field.slot.word] as number) >>> v.shift) & v.mask) >>> 0;
+  return field.format === "port32" ? portToOfp11(n) : n;
+}
+
+/** Makes the outer tag 802.1Q if a tag has appeared without type (ovs: flow_fix_vlan_tpid). */
+export function fixVlanTpid(key: FlowKey): void {
+  if (get(key, K.vlan_tpid) === 0 && get(key, K.vlan_tci) !== 0) {
+    set(key, K.vlan_tpid, ETH_TYPE_VLAN_8021Q);
+  }
+}
+
+/** Sets the VID in OpenFlow 1.0's sense (ovs: flow_set_dl_vlan). */
+export function setDlVlan(key: FlowKey, vid: number): void {
+  const tci = get(key, K.vlan_tci);
+  const tagged = (tci & ~VLAN.VID_MASK) | VLAN.CFI | (vid & VLAN.VID_MASK);
+  set(key, K.vlan_tci, vid === OFP10_VLAN_NONE ? 0 : tagged);
+}
+
+/** Sets VID and CFI bit (ovs: flow_set_vlan_vid). */
+export function setVlanVid(key: FlowKey, vid: number): void {
+  const mask = VLAN.VID_MASK | VLAN.CFI;
+  set(key, K.vlan_tci, (get(key, K.vlan_tci) & ~mask) | (vid & mask));
+}
+
+/** Sets the priority, which implies a tag (ovs: flow_set_vlan_pcp). */
+export function setVlanPcp(key: FlowKey, pcp: number): void {
+  const tci = get(key, K.vlan_tci) & ~VLAN.PCP_MASK;
+  set(key, K.vlan_tci, tci | ((pcp & 7) << VLAN.PCP_SHIFT) | VLAN.CFI);
+}
+
+/** Writes a field. The caller has checked the prerequisites. (ovs: mf_set_flow_value) */
+export function fieldSet(
+  field: Field,
+  value: FieldValue,
+  key: FlowKey,
+  tab: TunTable | null = null,
+): void {
+  if (field.slot.words === 1) {
+    setNarrow(field, value[0] as number, key);
+    return;
+  }
+  if (field.tunMetadata >= 0) {
+    const loc = tab?.loc(field.tunMetadata);
+    if (loc !== undefined) {
+      writeTunMd(key, loc, field.tunMetadata, tunMdTail(value, loc.bytes));
+    }
+    return;
+  }
+  for (let i = 0; i < field.words; i++) {
+    key[field.slot.word + i] = value[i] as number;
+  }
+}
+
+function setNarrow(field: Field, n: number, key: FlowKey): void {
+  switch (field.name) {
+    case "vlan_tci":
+      set(key, K.vlan_tci, n);
+      fixVlanTpid(key);
+      return;
+    case "dl_vlan":
+      setDlVlan(key, n);
+      fixVlanTpid(key);
+      return;
+    case "vlan_vid":
+      setVlanVid(key, n);
+      fixVlanTpid(key);
+      return;
+    case "dl_vlan_pcp":
+    case "vlan_pcp":
+      setVlanPcp(key, n);
+      fixVlanTpid(key);
+      return;
+    case "in_port_oxm":
+    case "actset_output": {
+      const port = portFromOfp11(n);
+      set(key, field.slot, port < 0 ? 0xffff : port);
+      return;
+    }
+    case "ipv6_label":
+      set(key, field.slot, n & IPV6_LABEL_MASK);
+      return;
+    default: {
+      const v = view(field);
+      if (v.part) {
+        const bits = v.mask << v.shift;
+        const w = field.slot.word;
+        key[w] = ((key[w] as number) & ~bits) | ((n << v.shift) & bits);
+      } else {
+        set(key, field.slot, n);
+      }
+    }
+  }
+}
+
+/** Scratch space for the functions below, which do not call each other. */
+const SCRATCH = FIELDS.map((f) => (f.tunMetadata > 0 ? new Uint32Array(0) : newValue(f)));
+
+function scratch(field: Field): FieldValue {
+  return field.tunMetadata > 0 ? newValue(field) : (SCRATCH[field.id] as FieldValue);
+}
+
+/** Writes the bits of a field that the mask has (ovs: mf_set_flow_value_masked). */
+export function fieldSetMasked(
+  field: Field,
+  value: FieldValue,
+  mask: FieldValue,
+  key: FlowKey,
+  tab: TunTable | null = null,
+): void {
+  const tmp = scratch(field);
+  fieldGetInto(field, key, tmp, tab);
+  for (let i = 0; i < tmp.length; i++) {
+    const m = mask[i] as number;
+    tmp[i] = ((value[i] as number) & m) | ((tmp[i] as number) & ~m);
+  }
+  fieldSet(field, tmp, key, tab);
+}
+
+/** Un-wildcards some bits of a field in `wc` (ovs: mf_mask_field_masked). */
+export function fieldMaskBits(
+  field: Field,
+  mask: FieldValue,
+  wc: FlowKey,
+  tab: TunTable | null = null,
+): void {
+  const tmp = scratch(field);
+  fieldGetInto(field, wc, tmp, tab);
+  for (let i = 0; i < tmp.length; i++) {
+    tmp[i] = (tmp[i] as number) | (mask[i] as number);
+  }
+  if (field === F.dl_vlan) {
+    // All ones would mean "no tag".
+    tmp[0] = (tmp[0] as number) & VLAN.VID_MASK;
+  }
+  fieldSet(field, tmp, wc, tab);
+}
+
+/** Un-wildcards a whole field (ovs: mf_mask_field). */
+export function fieldMask(field: Field, wc: FlowKey, tab: TunTable | null = null): void {
+  fieldMaskBits(field, allOnes(field), wc, tab);
+}
+
+/** Whether a field has another value than its default (ovs: mf_is_set). */
+export function fieldIsSet(field: Field, key: FlowKey): boolean {
+  if (field.tunMetadata >= 0) {
+    return tunMdPresent(key, field.tunMetadata);
+  }
+  return !isAllZero(fieldGet(field, key));
+}
+
+/** dl_type, or what stands for it in a packet that is no Ethernet frame (ovs: get_dl_type). */
+export function getDlType(key: FlowKey): number {
+  const packetType = key[K.packet_type.word] as number;
+  if (packetType === 0) {
+    return get(key, K.dl_type);
+  }
+  return packetType >>> 16 === OFPHTN_ETHERTYPE ? packetType & 0xffff : FLOW_DL_TYPE_NONE;
+}
+
+/**
+ * Whether a key meets a field's prerequisites; the bits looked at are un-wildcarded in `wc`.
+ * For a match pass its mask as `mask` and no `wc`. (ovs: mf_are_prereqs_ok__)
+ */
+export function fieldPrereqsOk(
+  field: Field,
+  key: FlowKey,
+  wc: FlowKey | null = null,
+  mask: FlowKey | null = null,
+): boolean {
+  const dlType = getDlType(key);
+  const notLater = (get(key, K.nw_frag) & NW_FRAG.LATER) === 0;
+  switch (field.prereq) {
+    case "none":
+      return true;
+    case "ethernet":
+      return isEthernet(key, wc);
+    case "arp":
+      return dlType === ETH_TYPE_ARP || dlType === ETH_TYPE_RARP;
+    case "ipv4":
+      return dlType === ETH_TYPE_IP;
+    case "ipv6":
+      return dlType === ETH_TYPE_IPV6;
+    case "vlan_vid":
+      return isVlan(key, wc);
+    case "mpls":
+      return dlType === ETH_TYPE_MPLS || dlType === ETH_TYPE_MPLS_MCAST;
+    case "ip_any":
+      return isIpAny(key);
+    case "nsh":
+      return dlType === ETH_TYPE_NSH;
+    case "ct_valid":
+      return isCtValid(key, mask, wc);
+    case "tcp":
+      return isIpProto(key, IP_PROTO.tcp, wc) && notLater;
+    case "udp":
+      return isIpProto(key, IP_PROTO.udp, wc) && notLater;
+    case "sctp":
+      return isIpProto(key, IP_PROTO.sctp, wc) && notLater;
+    case "icmpv4":
+      return isIcmpv4(key, wc);
+    case "icmpv6":
+      return isIcmpv6(key, wc);
+    case "nd":
+      return isNd(key, wc);
+    case "nd_solicit":
+      return isNd(key, wc) && get(key, K.tp_src) === ND_NEIGHBOR_SOLICIT;
+    case "nd_advert":
+      return isNd(key, wc) && get(key, K.tp_src) === ND_NEIGHBOR_ADVERT;
+  }
+}
+
+export function isEthernet(key: FlowKey, wc: FlowKey | null): boolean {
+  if (wc !== null) {
+    fill(wc, K.packet_type);
+  }
+  return key[K.packet_type.word] === 0;
+}
+
+export function isVlan(key: FlowKey, wc: FlowKey | null): boolean {
+  if (!isEthernet(key, wc)) {
+    return false;
+  }
+  if (wc !== null) {
+    orBits(wc, K.vlan_tci, VLAN.CFI);
+  }
+  return (get(key, K.vlan_tci) & VLAN.CFI) !== 0;
+}
+
+export function isIpAny(key: FlowKey): boolean {
+  const dlType = getDlType(key);
+  return dlType === ETH_TYPE_IP || dlType === ETH_TYPE_IPV6;
+}
+
+export function isIpProto(key: FlowKey, proto: number, wc: FlowKey | null): boolean {
+  if (!isIpAny(key)) {
+    return false;
+  }
+  if (wc !== null) {
+    fill(wc, K.nw_proto);
+  }
+  return get(key, K.nw_proto) === proto;
+}
+
+export function isIcmpv4(key: FlowKey, wc: FlowKey | null): boolean {
+  return getDlType(key) === ETH_TYPE_IP && isIpProto(key, IP_PROTO.icmp, wc);
+}
+
+export function isIcmpv6(key: FlowKey, wc: FlowKey | null): boolean {
+  return getDlType(key) === ETH_TYPE_IPV6 && isIpProto(key, IP_PROTO.icmpv6, wc);
+}
+
+/** Neighbour solicitation or advertisement. */
+export function isNd(key: FlowKey, wc: FlowKey | null): boolean {
+  if (!isIcmpv6(key, wc)) {
+    return false;
+  }
+  if (wc !== null) {
+    fill(wc, K.tp_dst);
+  }
+  if (get(key, K.tp_dst) !== 0) {
+    return false;
+  }
+  if (wc !== null) {
+    fill(wc, K.tp_src);
+  }
+  const type = get(key, K.tp_src);
+  return type === ND_NEIGHBOR_SOLICIT || type === ND_NEIGHBOR_ADVERT;
+}
+
+/** Whether there is a connection whose original direction can be looked at. */
+export function isCtValid(key: FlowKey, mask: FlowKey | null, wc: FlowKey | null): boolean {
+  const state = get(key, K.ct_state);
+  if (mask !== null && wc === null) {
+    const implies = CS.new | CS.est | CS.rel | CS.rpl | CS.snat | CS.dnat;
+    const explicit =
+      (state & CS.trk) !== 0 && (get(mask, K.ct_state) & CS.inv) !== 0 && (state & CS.inv) === 0;
+    return (state & implies) !== 0 || explicit;
+  }
+  const valid = CS.new | CS.est | CS.rpl;
+  if (wc !== null) {
+    orBits(wc, K.ct_state, valid);
+  }
+  return (state & valid) !== 0;
+}
+
+/** Largest good value of the fields that do not take all values of their bytes. */
+const LIMITS = new Map<Field, number>([
+  [F.nw_tos, 0xff],
+  [F.ip_dscp, 0x3f],
+  [F.nw_ecn, 0x03],
+  [F.ip_frag, 0x03],
+  [F.tcp_flags, 0x0fff],
+  [F.arp_op, 0x00ff],
+  [F.dl_vlan, 0x0fff],
+  [F.vlan_vid, 0x1fff],
+  [F.dl_vlan_pcp, 7],
+  [F.vlan_pcp, 7],
+  [F.ipv6_label, IPV6_LABEL_MASK],
+  [F.mpls_label, 0xfffff],
+  [F.mpls_tc, 7],
+  [F.mpls_bos, 1],
+  [F.tun_flags, 1],
+  [F.ct_state, 0xff],
+  [F.nsh_ttl, 63],
+  [F.nsh_spi, 0xffffff],
+]);
+
+/** Whether a value can stand in a match at all (ovs: mf_is_value_valid). */
+export function fieldIsValueValid(field: Field, value: FieldValue): boolean {
+  const n = value[0] as number;
+  if (field.format === "port32") {
+    return portFromOfp11(n) >= 0;
+  }
+  if (field === F.nw_tos) {
+    return (n & 3) === 0;
+  }
+  if (field === F.nsh_mdtype) {
+    return n === 1 || n === 2;
+  }
+  const limit = LIMITS.get(field);
+  return limit === undefined || n <= limit;
+}
+
+/** Whether a mask is one that the field takes (ovs: mf_is_mask_valid). */
+export function fieldIsMaskValid(field: Field, mask: FieldValue): boolean {
+  return field.maskable || isAllZero(mask) || isAllOnes(field, mask);
+}
+
+/** Fields that a frozen packet carries with it (ovs: mf_is_frozen_metadata). */
+export function isFrozenMetadata(field: Field): boolean {
+  return (
+    (field.id >= F.tun_id.id && field.id <= F.in_port_oxm.id) ||
+    (field.id >= F.reg0.id && field.id < F.eth_src.id)
+  );
+}
+
+/** Fields that OpenFlow counts as belonging to the pipeline (ovs: mf_is_pipeline_field). */
+export function isPipelineField(field: Field): boolean {
+  if (field === F.tun_ttl || field === F.tun_tos) {
+    return false;
+  }
+  return isFrozenMetadata(field) || field === F.packet_type;
+}
+
+/** Whether the field lies in the network header or above (ovs: mf_is_l3_or_higher). */
+export function isL3OrHigher(field: Field): boolean {
+  return field.id >= F.ip_src.id;
+}
