@@ -1,0 +1,285 @@
+// PrefixTrie: which prefix lengths of one field occur among the rules, and how many bits of a value
+// must be looked at to know which of them can match.
+//
+// A classifier keeps a trie per prefix field. When no rule has a prefix of the length that a
+// subtable wants around the packet's address, the subtable can be passed over, and only the bits
+// that told so have to be un-wildcarded. (ovs: lib/classifier.h, "Tries"; lib/classifier.c trie_*.)
+//
+// The tree is binary with path compression; a node holds up to 32 bits. Its shape decides the number
+// of bits that a failed lookup reports, so nodes are split and joined just as Open vSwitch does:
+// a prefix longer than 32 bits is a chain cut at multiples of 32 from where it branched off.
+//
+// Nodes live in typed arrays, linked by index; 0 is "none". Freed nodes are reused.
+//
+// A value is `words` words of a key, most significant first; bit 0 is the most significant one.
+
+/** The longest prefix: an IPv6 address. */
+export const TRIE_BITS_MAX = 128;
+/** Bits that one node holds. */
+const NODE_BITS_MAX = 32;
+/** A prefix of 128 bits needs at most this many nodes on its path: one a bit. */
+const DEPTH_MAX = TRIE_BITS_MAX + 1;
+const NONE = 0;
+const FIRST_CAPACITY = 16;
+
+export class PrefixTrie {
+  /** Length of the field. */
+  readonly bits: number;
+  private root = NONE;
+  private used = 1;
+  private freeList = NONE;
+  private prefix = new Uint32Array(FIRST_CAPACITY);
+  private nBits = new Uint8Array(FIRST_CAPACITY);
+  private nRules = new Uint32Array(FIRST_CAPACITY);
+  // Children of node n: edge[2 * n] for a next bit of 0, edge[2 * n + 1] for 1.
+  private edge = new Uint32Array(2 * FIRST_CAPACITY);
+
+  constructor(bits: number) {
+    this.bits = bits;
+  }
+
+  /** Bytes held by the arrays. */
+  get bytes(): number {
+    return (
+      this.prefix.byteLength + this.nBits.byteLength + this.nRules.byteLength + this.edge.byteLength
+    );
+  }
+
+  get isEmpty(): boolean {
+    return this.root === NONE;
+  }
+
+  /** Adds the first `len` (at least 1) bits of the value at words[at...]. */
+  insert(words: Uint32Array, at: number, len: number): void {
+    let parentEdge = -1; // index into `edge`, or -1 for the root
+    let node = this.root;
+    let ofs = 0;
+    while (node !== NONE) {
+      const nodeBits = this.nBits[node] as number;
+      const eq = this.equalBits(node, Math.min(nodeBits, len - ofs), words, at, ofs);
+      ofs += eq;
+      if (eq < nodeBits) {
+        this.splitAbove(node, parentEdge, eq, { words, at, ofs, len });
+        return;
+      }
+      if (ofs === len) {
+        this.nRules[node] = (this.nRules[node] as number) + 1;
+        return;
+      }
+      parentEdge = 2 * node + bitAt(words, at, ofs);
+      node = this.edge[parentEdge] as number;
+    }
+    this.setEdge(parentEdge, this.branch(words, at, ofs, len - ofs, 1));
+  }
+
+  /** Removes one prefix that has been inserted; anything else is left alone. */
+  remove(words: Uint32Array, at: number, len: number): void {
+    const path = new Int32Array(DEPTH_MAX + 1); // the edge that leads to the node of each depth
+    path[0] = -1;
+    let depth = 0;
+    let ofs = 0;
+    for (;;) {
+      const node = this.edgeTarget(path[depth] as number);
+      if (node === NONE) {
+        return;
+      }
+      const nodeBits = this.nBits[node] as number;
+      const eq = this.equalBits(node, Math.min(nodeBits, len - ofs), words, at, ofs);
+      if (eq < nodeBits) {
+        return;
+      }
+      ofs += eq;
+      if (ofs === len) {
+        const rules = this.nRules[node] as number;
+        if (rules > 0) {
+          this.nRules[node] = rules - 1;
+          this.prune(path, depth);
+        }
+        return;
+      }
+      path[++depth] = 2 * node + bitAt(words, at, ofs);
+    }
+  }
+
+  /**
+   * Looks up the value at words[at...]. Sets in `lens` (bit 0 = most significant bit of lens[lensAt])
+   * the bit `n - 1` for each prefix length n at which rules may match, and returns how many leading
+   * bits of the value have to be known for that answer. The caller clears `lens` before.
+   */
+  lookup(words: Uint32Array, at: number, lens: Uint32Array, lensAt: number): number {
+    let node = this.root;
+    let prev = NONE;
+    let matched = 0;
+    while (node !== NONE) {
+      const nodeBits = this.nBits[node] as number;
+      const eq = this.equalBits(node, nodeBits, words, at, matched);
+      matched += eq;
+      if (eq < nodeBits) {
+        return matched + 1;
+      }
+      if ((this.nRules[node] as number) > 0) {
+        const bit = matched - 1;
+        const w = lensAt + (bit >>> 5);
+        lens[w] = (lens[w] as number) | (0x80000000 >>> (bit & 31));
+      }
+      if (matched >= this.bits) {
+        return this.bits;
+      }
+      prev = node;
+      node = this.edge[2 * node + bitAt(words, at, matched)] as number;
+    }
+    // The value ran off the tree. If another branch starts here, its first bit has to be known.
+    return prev === NONE || this.isLeaf(prev) ? matched : matched + 1;
+  }
+
+  private isLeaf(node: number): boolean {
+    return this.edge[2 * node] === NONE && this.edge[2 * node + 1] === NONE;
+  }
+
+  private edgeTarget(edge: number): number {
+    return edge < 0 ? this.root : (this.edge[edge] as number);
+  }
+
+  private setEdge(edge: number, node: number): void {
+    if (edge < 0) {
+      this.root = node;
+    } else {
+      this.edge[edge] = node;
+    }
+  }
+
+  /** Leading bits, `limit` at most, in which a node agrees with the value from bit `ofs` on. */
+  private equalBits(
+    node: number,
+    limit: number,
+    words: Uint32Array,
+    at: number,
+    ofs: number,
+  ): number {
+    const diff = (this.prefix[node] as number) ^ bitsFrom(words, at, ofs, limit);
+    return Math.min(Math.clz32(diff), limit);
+  }
+
+  /** A new node, or a chain of them, for `len` bits of the value from bit `ofs` on. */
+  private branch(words: Uint32Array, at: number, ofs: number, len: number, rules: number): number {
+    const node = this.alloc();
+    const here = Math.min(len, NODE_BITS_MAX);
+    this.prefix[node] = here === 0 ? 0 : bitsFrom(words, at, ofs, here) & topBits(here);
+    this.nBits[node] = here;
+    if (len <= NODE_BITS_MAX) {
+      this.nRules[node] = rules;
+    } else {
+      const child = this.branch(words, at, ofs + here, len - here, rules);
+      this.edge[2 * node + ((this.prefix[child] as number) >>> 31)] = child;
+    }
+    return node;
+  }
+
+  /**
+   * The value differs from `node` after `eq` of its bits, having matched `ofs` in all: puts a new
+   * parent with those bits above it, and a branch for the rest of the value beside it.
+   */
+  private splitAbove(
+    node: number,
+    parentEdge: number,
+    eq: number,
+    v: { words: Uint32Array; at: number; ofs: number; len: number },
+  ): void {
+    const old = ((this.prefix[node] as number) >>> (31 - eq)) & 1;
+    const parent = this.branch(v.words, v.at, v.ofs - eq, eq, v.ofs === v.len ? 1 : 0);
+    this.prefix[node] = (this.prefix[node] as number) << eq;
+    this.nBits[node] = (this.nBits[node] as number) - eq;
+    this.edge[2 * parent + old] = node;
+    if (v.ofs < v.len) {
+      const sibling = this.branch(v.words, v.at, v.ofs, v.len - v.ofs, 1);
+      this.edge[2 * parent + (1 - old)] = sibling;
+    }
+    this.setEdge(parentEdge, parent);
+  }
+
+  /** Removes nodes without rules from the end of a path upwards, joining single children. */
+  private prune(path: Int32Array, from: number): void {
+    let depth = from;
+    let node = this.edgeTarget(path[depth] as number);
+    while (this.nRules[node] === 0) {
+      const e0 = this.edge[2 * node] as number;
+      const e1 = this.edge[2 * node + 1] as number;
+      if (e0 !== NONE && e1 !== NONE) {
+        return;
+      }
+      const next = e0 !== NONE ? e0 : e1;
+      if (next !== NONE) {
+        const nodeBits = this.nBits[node] as number;
+        if (nodeBits + (this.nBits[next] as number) > NODE_BITS_MAX) {
+          return;
+        }
+        const tail = nodeBits === 32 ? 0 : (this.prefix[next] as number) >>> nodeBits;
+        this.prefix[next] = (this.prefix[node] as number) | tail;
+        this.nBits[next] = (this.nBits[next] as number) + nodeBits;
+      }
+      this.setEdge(path[depth] as number, next);
+      this.release(node);
+      if (next !== NONE || depth === 0) {
+        return;
+      }
+      node = this.edgeTarget(path[--depth] as number);
+    }
+  }
+
+  private alloc(): number {
+    if (this.freeList !== NONE) {
+      const node = this.freeList;
+      this.freeList = this.edge[2 * node] as number;
+      this.edge[2 * node] = NONE;
+      return node;
+    }
+    if (this.used === this.prefix.length) {
+      this.grow();
+    }
+    return this.used++;
+  }
+
+  private grow(): void {
+    const capacity = this.prefix.length * 2;
+    const prefix = new Uint32Array(capacity);
+    const nBits = new Uint8Array(capacity);
+    const nRules = new Uint32Array(capacity);
+    const edge = new Uint32Array(2 * capacity);
+    prefix.set(this.prefix);
+    nBits.set(this.nBits);
+    nRules.set(this.nRules);
+    edge.set(this.edge);
+    this.prefix = prefix;
+    this.nBits = nBits;
+    this.nRules = nRules;
+    this.edge = edge;
+  }
+
+  private release(node: number): void {
+    this.prefix[node] = 0;
+    this.nBits[node] = 0;
+    this.nRules[node] = 0;
+    this.edge[2 * node + 1] = NONE;
+    this.edge[2 * node] = this.freeList;
+    this.freeList = node;
+  }
+}
+
+/** 32 bits of a value from bit `ofs` on; only the first `want` are meaningful. */
+function bitsFrom(words: Uint32Array, at: number, ofs: number, want: number): number {
+  const w = at + (ofs >>> 5);
+  const skip = ofs & 31;
+  if (skip === 0) {
+    return want === 0 ? 0 : (words[w] as number);
+  }
+  const head = (words[w] as number) << skip;
+  return want > 32 - skip ? head | ((words[w + 1] as number) >>> (32 - skip)) : head;
+}
+
+function bitAt(words: Uint32Array, at: number, ofs: number): number {
+  return ((words[at + (ofs >>> 5)] as number) >>> (31 - (ofs & 31))) & 1;
+}
+
+function topBits(n: number): number {
+  return n === 0 ? 0 : -1 << (32 - n);
+}
