@@ -9,3 +9,4 @@ export * from "./errors.ts";
 export * from "./hash.ts";
 export * from "./number.ts";
 export * from "./scan.ts";
+export * from "./vlog.ts";

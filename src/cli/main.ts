@@ -1,0 +1,27 @@
+// The program `tablewalk`: finds the subcommand and loads only the code that it needs.
+
+const USAGE = `usage: tablewalk COMMAND [ARG...]
+  shell [--json]    command lines of ovs-vsctl, ovs-ofctl and ovs-appctl in one process
+  help              this text
+`;
+
+/** Subcommands with the code behind them, loaded when asked for. */
+const SUBCOMMANDS: Readonly<Record<string, (args: readonly string[]) => Promise<number>>> = {
+  shell: async (args) => (await import("./shell.ts")).shellMain(args),
+};
+
+async function main(argv: readonly string[]): Promise<number> {
+  const [name = "help", ...args] = argv;
+  if (name === "help" || name === "--help" || name === "-h") {
+    process.stdout.write(USAGE);
+    return 0;
+  }
+  const run = SUBCOMMANDS[name];
+  if (run === undefined) {
+    process.stderr.write(`tablewalk: unknown command "${name}"\n${USAGE}`);
+    return 2;
+  }
+  return run(args);
+}
+
+process.exitCode = await main(process.argv.slice(2));

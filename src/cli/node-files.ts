@@ -1,0 +1,64 @@
+// Files of the machine for the core: every name is relative to one directory.
+
+import { appendFileSync, existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { resolve } from "node:path";
+import type { FileResult, FileSystem } from "../lib/env.ts";
+
+/** Texts of the errno values that a file can meet, as strerror() has them. */
+const ERRNO_TEXT: Readonly<Record<string, string>> = {
+  ENOENT: "No such file or directory",
+  EACCES: "Permission denied",
+  EISDIR: "Is a directory",
+  ENOTDIR: "Not a directory",
+  ENOSPC: "No space left on device",
+  EROFS: "Read-only file system",
+  EMFILE: "Too many open files",
+};
+
+/** Runs `f`; an error of the system becomes a failure with its usual text. */
+function attempt<T>(f: () => T): FileResult<T> {
+  try {
+    return { ok: true, value: f() };
+  } catch (e) {
+    const code = e instanceof Error && "code" in e ? String(e.code) : String(e);
+    return { ok: false, message: ERRNO_TEXT[code] ?? code };
+  }
+}
+
+export class NodeFiles implements FileSystem {
+  readonly dir: string;
+
+  constructor(dir: string) {
+    this.dir = dir;
+  }
+
+  private path(name: string): string {
+    return resolve(this.dir, name);
+  }
+
+  readFile(path: string): FileResult<Uint8Array> {
+    return attempt(() => new Uint8Array(readFileSync(this.path(path))));
+  }
+
+  writeFile(path: string, bytes: Uint8Array): FileResult<true> {
+    return attempt(() => {
+      writeFileSync(this.path(path), bytes);
+      return true as const;
+    });
+  }
+
+  appendFile(path: string, bytes: Uint8Array): FileResult<true> {
+    return attempt(() => {
+      appendFileSync(this.path(path), bytes);
+      return true as const;
+    });
+  }
+
+  exists(path: string): boolean {
+    return existsSync(this.path(path));
+  }
+
+  list(path: string): FileResult<string[]> {
+    return attempt(() => readdirSync(this.path(path)).sort());
+  }
+}
