@@ -19,6 +19,8 @@ import {
 /** Values of `frag` in the datapath (enum ovs_frag_type). */
 export const ODP_FRAG = { NONE: 0, FIRST: 1, LATER: 2 } as const;
 
+const IPV6_LABEL_MASK = 0xfffff;
+const TCP_FLAGS_MASK = 0xfff;
 const NSH_MD_TYPE1 = 1;
 const NSH_C1 = odpWord("nsh", "c1");
 const NSH_MDTYPE = odpWord("nsh", "mdtype");
@@ -52,6 +54,30 @@ export function fragFromOdp(frag: number, isMask: boolean): number {
 export function fieldOnes(bits: number): number {
   const top = bits % 32;
   return top === 0 ? 0xffffffff : 2 ** top - 1;
+}
+
+/** True if every bit of a mask that the datapath can match is set (ovs: odp_mask_is_exact). */
+export function odpMaskIsExact(attr: OdpWordsName, mask: Uint32Array): boolean {
+  if (attr === "nd_ext") {
+    return false; // its structure has padding, which no mask covers
+  }
+  for (const f of ODP_KEYS[attr].fields) {
+    let ones = fieldOnes(f.bits);
+    if (f.format === "ipv6_label") {
+      ones = IPV6_LABEL_MASK;
+    } else if (f.format === "tcp_flags") {
+      ones = TCP_FLAGS_MASK;
+    }
+    if (((mask[f.word] as number) & ones) >>> 0 !== ones) {
+      return false;
+    }
+    for (let i = 1; i < f.words; i++) {
+      if (mask[f.word + i] !== 0xffffffff) {
+        return false;
+      }
+    }
+  }
+  return true;
 }
 
 /** The value of an attribute, or its mask if `key` is a mask. */

@@ -15,6 +15,7 @@ import { ODP_KEYS, odpWord } from "../datapath/odp-action.ts";
 import {
   fieldOnes,
   odpKeyFromFlow,
+  odpMaskIsExact,
   odpKeyToFlow,
   odpTunnelFromFlow,
   type TunnelKind,
@@ -71,36 +72,11 @@ interface Commit {
 }
 
 const IPV6_LABEL_MASK = 0xfffff;
-const TCP_FLAGS_MASK = 0xfff;
 const IP_ECN_MASK = 3;
 const NSH_MD_TYPE2 = 2;
 
 /** Words of the tunnel slots, option metadata included. */
 const TUNNEL_WORDS = K.metadata.word;
-
-/** True if every bit of a mask that the datapath can match is set (ovs: odp_mask_is_exact). */
-export function odpMaskIsExact(attr: OdpWordsName, mask: Uint32Array): boolean {
-  if (attr === "nd_ext") {
-    return false; // its structure has padding, which no mask covers
-  }
-  for (const f of ODP_KEYS[attr].fields) {
-    let ones = fieldOnes(f.bits);
-    if (f.format === "ipv6_label") {
-      ones = IPV6_LABEL_MASK;
-    } else if (f.format === "tcp_flags") {
-      ones = TCP_FLAGS_MASK;
-    }
-    if (((mask[f.word] as number) & ones) >>> 0 !== ones) {
-      return false;
-    }
-    for (let i = 1; i < f.words; i++) {
-      if (mask[f.word + i] !== 0xffffffff) {
-        return false;
-      }
-    }
-  }
-  return true;
-}
 
 /** Fields with the same value in both are cleared in `mask`; true if any differs. */
 function compareFields(
