@@ -4,33 +4,12 @@
 // at are set in it, because a megaflow that depends on the answer has to match them.
 // ovs: lib/flow.h is_ip_any, is_nd, is_igmp...; lib/packets.h.
 
+import { ARP_OP, ETH_TYPE } from "../packet/ethernet.ts";
+import { IP_PROTO, NW_FRAG } from "../packet/ip.ts";
+import { PT, PT_NS_ETHERTYPE } from "../packet/packet.ts";
 import { type FlowKey, fill, get, getU, isZero, K } from "./flow-key.ts";
-import { ETH_TYPE } from "./vlan-mpls.ts";
 
-export const IP_PROTO = {
-  ICMP: 1,
-  IGMP: 2,
-  TCP: 6,
-  UDP: 17,
-  GRE: 47,
-  ICMPV6: 58,
-  SCTP: 132,
-} as const;
-
-/** Packet types: name space in the upper, type in the lower 16 bits. */
-export const PT = {
-  ETH: 0,
-  USE_NEXT_PROTO: 0x0000fffe,
-  IPV4: 0x00010800,
-  IPV6: 0x000186dd,
-  MPLS: 0x00018847,
-  MPLS_MC: 0x00018848,
-  NSH: 0x0001894f,
-  UNKNOWN: 0xffffffff,
-} as const;
-export const PT_NS_ETHERTYPE = 1;
-
-export const NW_FRAG = { ANY: 1, LATER: 2, MASK: 3 } as const;
+export { ARP_OP, ETH_TYPE, IP_PROTO, NW_FRAG, PT, PT_NS_ETHERTYPE };
 
 /** Bits of `tun_flags` (ovs: FLOW_TNL_F_*). */
 export const TNL_F = { OAM: 1, DONT_FRAGMENT: 2, CSUM: 4, KEY: 8, MASK: 15 } as const;
@@ -38,8 +17,6 @@ export const TNL_F = { OAM: 1, DONT_FRAGMENT: 2, CSUM: 4, KEY: 8, MASK: 15 } as 
 export const ND_NEIGHBOR_SOLICIT = 135;
 export const ND_NEIGHBOR_ADVERT = 136;
 const MLD_TYPES = { QUERY: 130, REPORT: 131, DONE: 132, REPORT2: 143 } as const;
-
-export const ARP_OP = { REQUEST: 1, REPLY: 2 } as const;
 
 /** The Ethertype, also of a packet without an Ethernet header (ovs: get_dl_type). */
 export function getDlType(key: FlowKey): number {

@@ -5,54 +5,27 @@
 // `wc`, where given, is the mask of translation: bits whose value decided something are set in it.
 // ovs: lib/flow.c flow_push_vlan_uninit, flow_pop_vlan, flow_push_mpls, flow_pop_mpls.
 
+import { ETH_TYPE, isEthTypeMpls, isEthTypeVlan } from "../packet/ethernet.ts";
+import { MPLS } from "../packet/mpls.ts";
+import { VLAN_CFI, VLAN_PCP_MASK, VLAN_PCP_SHIFT, VLAN_VID_MASK } from "../packet/vlan.ts";
 import { type FlowKey, get, K, KEY_WORDS, orBits, set } from "./flow-key.ts";
 import { MPLS_LSE_COUNT, STAGE_END, VLAN_HEADER_COUNT } from "./slots.ts";
 
-/** The bit of a TCI that says that the header is there. */
-export const VLAN_CFI = 0x1000;
-export const VLAN_VID_MASK = 0x0fff;
-export const VLAN_PCP_MASK = 0xe000;
-export const VLAN_PCP_SHIFT = 13;
-
-export const ETH_TYPE = {
-  MIN: 0x600,
-  IP: 0x0800,
-  ARP: 0x0806,
-  TEB: 0x6558,
-  VLAN_8021Q: 0x8100,
-  VLAN_8021AD: 0x88a8,
-  IPV6: 0x86dd,
-  RARP: 0x8035,
-  MPLS: 0x8847,
-  MPLS_MCAST: 0x8848,
-  NSH: 0x894f,
-  /** What `dl_type` holds for frames without an Ethertype. */
-  NONE: 0x05ff,
-} as const;
-
-/** Bits of a label stack entry (RFC 3032 §2.1). */
-export const MPLS = {
-  LABEL_SHIFT: 12,
-  LABEL_MASK: 0xfffff000,
-  TC_SHIFT: 9,
-  TC_MASK: 0xe00,
-  BOS_SHIFT: 8,
-  BOS_MASK: 0x100,
-  TTL_MASK: 0xff,
-} as const;
+export {
+  ETH_TYPE,
+  isEthTypeMpls,
+  isEthTypeVlan,
+  MPLS,
+  VLAN_CFI,
+  VLAN_PCP_MASK,
+  VLAN_PCP_SHIFT,
+  VLAN_VID_MASK,
+};
 
 const VLAN0 = K.vlan_tpid.word;
 const LSE0 = K.mpls_lse.word;
 const IP_DSCP_MASK = 0xfc;
 const MPLS_DEFAULT_TTL = 64;
-
-export function isEthTypeMpls(ethType: number): boolean {
-  return ethType === ETH_TYPE.MPLS || ethType === ETH_TYPE.MPLS_MCAST;
-}
-
-export function isEthTypeVlan(ethType: number): boolean {
-  return ethType === ETH_TYPE.VLAN_8021Q || ethType === ETH_TYPE.VLAN_8021AD;
-}
 
 function word(key: FlowKey, i: number): number {
   return key[i] as number;
