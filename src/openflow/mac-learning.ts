@@ -238,7 +238,7 @@ export class MacLearning {
       if (!s.isBond) {
         return true;
       }
-      if (e.gratArpLockS >= seconds(nowMs)) {
+      if (seconds(nowMs) < e.gratArpLockS) {
         return false;
       }
     }
@@ -254,7 +254,7 @@ export class MacLearning {
     if (s.gratuitousArp) {
       if (!s.isBond) {
         e.gratArpLockS = seconds(nowMs) + GRAT_ARP_LOCK_S;
-      } else if (e.gratArpLockS >= seconds(nowMs)) {
+      } else if (seconds(nowMs) < e.gratArpLockS) {
         return false;
       }
     }
