@@ -8,7 +8,7 @@
 
 import { F, FIELDS, type Field } from "./fields.ts";
 import { type FlowKey, fill, get, K, orBits, set } from "./flow-key.ts";
-import { portFromOfp11, portToOfp11 } from "./ofp-port-number.ts";
+import { portFromOfp11, portToOfp11 } from "./ofp-port.ts";
 import {
   putTunMdTail,
   readTunMd,
@@ -134,7 +134,7 @@ export function fieldGetInto(
   if (field.slot.words === 1) {
     const v = view(field);
     const n = ((key[field.slot.word] as number) >>> v.shift) & v.mask;
-    out[0] = field.format === "port32" ? portToOfp11(n) : n;
+    out[0] = field.format === "port32" ? portToOfp11(n & 0xffff) : n;
     return;
   }
   if (field.tunMetadata >= 0) {
@@ -161,7 +161,7 @@ export function fieldGet(field: Field, key: FlowKey, tab: TunTable | null = null
 export function fieldGetNumber(field: Field, key: FlowKey): number {
   const v = view(field);
   const n = (((key[field.slot.word] as number) >>> v.shift) & v.mask) >>> 0;
-  return field.format === "port32" ? portToOfp11(n) : n;
+  return field.format === "port32" ? portToOfp11(n & 0xffff) : n;
 }
 
 /** Makes the outer tag 802.1Q if a tag has appeared without type (ovs: flow_fix_vlan_tpid). */
@@ -234,8 +234,7 @@ function setNarrow(field: Field, n: number, key: FlowKey): void {
       return;
     case "in_port_oxm":
     case "actset_output": {
-      const port = portFromOfp11(n);
-      set(key, field.slot, port < 0 ? 0xffff : port);
+      set(key, field.slot, portFromOfp11(n) ?? 0xffff);
       return;
     }
     case "ipv6_label":
@@ -471,7 +470,7 @@ const LIMITS = new Map<Field, number>([
 export function fieldIsValueValid(field: Field, value: FieldValue): boolean {
   const n = value[0] as number;
   if (field.format === "port32") {
-    return portFromOfp11(n) >= 0;
+    return portFromOfp11(n) !== null;
   }
   if (field === F.nw_tos) {
     return (n & 3) === 0;

@@ -19,18 +19,8 @@ import {
   VLAN,
 } from "./field-value.ts";
 import { F, type Field } from "./fields.ts";
-import {
-  clear,
-  type FlowKey,
-  fill,
-  get,
-  K,
-  KEY_WORDS,
-  newKey,
-  set,
-  type Slot,
-} from "./flow-key.ts";
-import { portFromOfp11 } from "./ofp-port-number.ts";
+import { clear, type FlowKey, get, K, KEY_WORDS, newKey, set, type Slot } from "./flow-key.ts";
+import { portFromOfp11 } from "./ofp-port.ts";
 import { P, type Protocols } from "./of-version.ts";
 import { copyBits, setBits, type Subfield } from "./subfield.ts";
 import {
@@ -116,9 +106,22 @@ export function hasDefaultPacketType(m: Match): boolean {
   return m.flow[K.packet_type.word] === 0 && m.wc[K.packet_type.word] === 0xffffffff;
 }
 
-/** A field of Ethernet frames implies that frame type (ovs: match_add_ethernet_prereq). */
+/**
+ * Whether the fields that only the switch itself matches are wild or as in any fresh packet
+ * (ovs: match_has_default_hidden_fields).
+ */
+export function hasDefaultHiddenFields(m: Pick<Match, "flow" | "wc">): boolean {
+  const recircMask = m.wc[K.recirc_id.word] as number;
+  return (
+    m.flow[K.recirc_id.word] === 0 &&
+    (recircMask === 0 || recircMask === 0xffffffff) &&
+    m.wc[K.dp_hash.word] === 0
+  );
+}
+
+/** A field with prerequisites implies an Ethernet frame (ovs: match_add_ethernet_prereq). */
 export function addEthernetPrereq(m: Match, field: Field): void {
-  if (field.prereq !== "none" && field.prereq === "ethernet") {
+  if (field.prereq !== "none") {
     setDefaultPacketType(m);
   }
 }
@@ -205,7 +208,7 @@ function setExact(field: Field, value: FieldValue, m: Match): void {
       return;
     case "in_port_oxm":
     case "actset_output":
-      set(m.flow, slot, Math.max(portFromOfp11(n), -1) & 0xffff);
+      set(m.flow, slot, portFromOfp11(n) ?? 0xffff);
       set(m.wc, slot, 0xffff);
       return;
     case "ip_frag":

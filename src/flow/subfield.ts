@@ -16,7 +16,9 @@ import {
 } from "./field-value.ts";
 import { type Field, fieldByName, fieldByOxmName, type OxmHeader } from "./fields.ts";
 import type { FlowKey } from "./flow-key.ts";
+import type { Match } from "./match.ts";
 import type { OfVersion } from "./of-version.ts";
+import type { LogSink } from "./ofp-port.ts";
 import type { TunTable } from "./tun-metadata.ts";
 
 export interface Subfield {
@@ -129,6 +131,64 @@ export function formatSubfield(sf: Subfield): string {
     return `${name}[]`;
   }
   return sf.bits === 1 ? `${name}[${sf.ofs}]` : `${name}[${sf.ofs}..${sf.ofs + sf.bits - 1}]`;
+}
+
+/** Why a subfield cannot be used in an action, as the name of an OpenFlow error. */
+export type SubfieldError =
+  | "OFPBAC_BAD_SET_TYPE"
+  | "OFPBAC_BAD_SET_LEN"
+  | "OFPBAC_BAD_SET_ARGUMENT"
+  | "OFPBAC_MATCH_INCONSISTENT";
+
+function check(
+  sf: Subfield,
+  match: Match | null,
+  type: string,
+  log: LogSink | null,
+): SubfieldError | null {
+  const { field, ofs, bits } = sf;
+  const width = `${field.bits}-bit width of ${type} field ${field.name}`;
+  if (bits === 0) {
+    log?.("WARN", "meta_flow", `zero bit ${type} field ${field.name}`);
+    return "OFPBAC_BAD_SET_LEN";
+  }
+  if (ofs >= field.bits) {
+    log?.("WARN", "meta_flow", `bit offset ${ofs} exceeds ${width}`);
+    return "OFPBAC_BAD_SET_LEN";
+  }
+  if (ofs + bits > field.bits) {
+    log?.("WARN", "meta_flow", `bit offset ${ofs} and width ${bits} exceeds ${width}`);
+    return "OFPBAC_BAD_SET_LEN";
+  }
+  if (match !== null && !fieldPrereqsOk(field, match.flow, null, match.wc)) {
+    const text = `${type} field ${field.name} lacks correct prerequisites`;
+    log?.("WARN", "meta_flow", text);
+    return "OFPBAC_MATCH_INCONSISTENT";
+  }
+  return null;
+}
+
+/** Whether a subfield can be read in packets of this match (ovs: mf_check_src). */
+export function checkSrc(
+  sf: Subfield,
+  match: Match | null,
+  log: LogSink | null = null,
+): SubfieldError | null {
+  return check(sf, match, "source", log);
+}
+
+/** Whether a subfield can be written in packets of this match (ovs: mf_check_dst). */
+export function checkDst(
+  sf: Subfield,
+  match: Match | null,
+  log: LogSink | null = null,
+): SubfieldError | null {
+  const error = check(sf, match, "destination", log);
+  if (error === null && !sf.field.writable) {
+    log?.("WARN", "meta_flow", `destination field ${sf.field.name} is not writable`);
+    return "OFPBAC_BAD_SET_ARGUMENT";
+  }
+  return error;
 }
 
 /** Bit `i` (from the least significant) of a right-aligned value; 0 beyond its words. */
