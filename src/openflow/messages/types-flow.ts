@@ -8,6 +8,8 @@
 import type { Match } from "../../flow/match.ts";
 import type { Action } from "../actions/types.ts";
 
+export { OFPR } from "../packet-in-reason.ts";
+
 /** "Unknown" for 64-bit counters and cookies. */
 export const U64_MAX = 0xffff_ffff_ffff_ffffn;
 /** "Unknown" for 32-bit counters. */
@@ -151,20 +153,6 @@ export interface FlowUpdate {
   /** Only for ABBREV: xid of the request that the change came from. */
   xid: number;
 }
-
-/** Why a packet goes to a controller (ovs: enum ofp_packet_in_reason). */
-export const OFPR = {
-  NO_MATCH: 0,
-  ACTION: 1,
-  INVALID_TTL: 2,
-  ACTION_SET: 3,
-  GROUP: 4,
-  PACKET_OUT: 5,
-  /** OVS's own: an explicit or an implicit miss, until a version is known. */
-  EXPLICIT_MISS: 6,
-  IMPLICIT_MISS: 7,
-  N_REASONS: 8,
-} as const;
 
 /** Formats of packet-ins that a controller may ask for (ovs: enum ofputil_packet_in_format). */
 export const PACKET_IN_FORMAT = { STANDARD: 0, NXT: 1, NXT2: 2 } as const;
