@@ -9,7 +9,7 @@
 // - `dups` of a mirror is the set of mirrors with the same output, itself included.
 // ovs: ofproto/ofproto-dpif-mirror.c.
 
-import type { XBundle } from "./xbridge.ts";
+import type { XBridge, XBundle } from "./xbridge.ts";
 
 /** Mirrors that a bridge can have. */
 export const MIRRORS_MAX = 32;
@@ -192,4 +192,19 @@ export class Mbridge {
       }
     }
   }
+}
+
+/** Mirrors that packets received on a bundle trigger, as a bit set. */
+export function xbundleMirrorSrc(xbridge: XBridge, xbundle: XBundle): number {
+  return xbridge.mbridge.bundleSrc(xbundle);
+}
+
+/** Mirrors that packets sent to a bundle trigger. */
+export function xbundleMirrorDst(xbridge: XBridge, xbundle: XBundle): number {
+  return xbridge.mbridge.bundleDst(xbundle);
+}
+
+/** Mirrors that output to a bundle. */
+export function xbundleMirrorOut(xbridge: XBridge, xbundle: XBundle): number {
+  return xbridge.mbridge.bundleOut(xbundle);
 }
