@@ -31,6 +31,13 @@ import {
 } from "../flow/minimatch.ts";
 import { SoftMatches } from "./classifier-conj.ts";
 import {
+  ClassifierLookup,
+  type FieldTrie,
+  type LookupParts,
+  type PrefixField,
+  prefixMask,
+} from "./classifier-lookup.ts";
+import {
   type ClsRule,
   isEventuallyInvisible,
   isVisible,
@@ -39,41 +46,24 @@ import {
 } from "./classifier-rule.ts";
 import { PriorityVector } from "./priority-vector.ts";
 import { CLS_TRIES_MAX, hashAdd, hashFinish, Subtable } from "./subtable.ts";
+import { SubtableGuide } from "./subtable-guide.ts";
 import { PrefixTrie } from "./trie.ts";
 
+export type { PrefixField } from "./classifier-lookup.ts";
 export { CLS_TRIES_MAX } from "./subtable.ts";
-
-/** A field that a classifier keeps a trie for. */
-export interface PrefixField {
-  readonly name: string;
-  /** First word in the key. */
-  readonly word: number;
-  /** A multiple of 32, up to TRIE_BITS_MAX. */
-  readonly bits: number;
-  /** True if the field means something in this packet (an IPv4 address only in an IPv4 packet). */
-  readonly prereqsOk: (key: FlowKey) => boolean;
-}
-
-interface FieldTrie {
-  readonly field: PrefixField;
-  readonly trie: PrefixTrie;
-}
-
-const PLEN_WORDS = 4;
 
 export class Classifier<T> {
   private readonly subtables = new PriorityVector<Subtable<T>>();
   private readonly byMask = new Map<number, Subtable<T>[]>();
-  private tries: readonly FieldTrie[] = [];
   private count = 0;
   private deferred = false;
   private readonly soft = new SoftMatches<T>();
-  // What the tries said in the current lookup; filled when first asked for.
-  private readonly trieDone = new Uint8Array(CLS_TRIES_MAX);
-  private readonly trieMaskBits = new Uint8Array(CLS_TRIES_MAX);
-  private readonly triePlens = new Uint32Array(CLS_TRIES_MAX * PLEN_WORDS);
-  private readonly portLens = new Uint32Array(1);
-  private readonly portWord = new Uint32Array(1);
+  private readonly walk = new ClassifierLookup<T>();
+  private readonly parts: LookupParts<T> = {
+    order: this.subtables,
+    tries: [],
+    guide: new SubtableGuide<T>(),
+  };
 
   /** Number of rules, whatever their version. */
   get size(): number {
@@ -90,22 +80,23 @@ export class Classifier<T> {
     for (const subtable of this.subtables.elements) {
       bytes += subtable.bytes;
     }
-    for (const { trie } of this.tries) {
+    for (const { trie } of this.parts.tries) {
       bytes += trie.bytes;
     }
-    return bytes;
+    return bytes + this.parts.guide.bytes;
   }
 
   /** Names of the fields that have a trie. */
   get prefixFields(): readonly PrefixField[] {
-    return this.tries.map((t) => t.field);
+    return this.parts.tries.map((t) => t.field);
   }
 
   /** Sets the fields that get a trie, CLS_TRIES_MAX at most; further ones are ignored. */
   setPrefixFields(fields: readonly PrefixField[]): void {
     const distinct = fields.filter((f, i) => fields.findIndex((g) => g.name === f.name) === i);
-    const old = this.tries;
-    this.tries = distinct.slice(0, CLS_TRIES_MAX).map((field, i) => {
+    const old = this.parts.tries;
+    this.parts.guide.invalidate();
+    this.parts.tries = distinct.slice(0, CLS_TRIES_MAX).map((field, i) => {
       const kept = old[i];
       return kept !== undefined && kept.field.name === field.name
         ? kept
@@ -113,12 +104,12 @@ export class Classifier<T> {
     });
     for (const subtable of this.subtables.elements) {
       this.configureTries(subtable);
-      for (const [i, { trie }] of this.tries.entries()) {
+      for (const [i, { trie }] of this.parts.tries.entries()) {
         const plen = subtable.triePlens[i] as number;
         if (trie !== old[i]?.trie && plen > 0) {
           for (const head of subtable.heads) {
             if (head !== null) {
-              trie.insert(head.match.values, trieIndex(subtable, this.tries[i]), plen);
+              trie.insert(head.match.values, trieIndex(subtable, this.parts.tries[i]), plen);
             }
           }
         }
@@ -184,7 +175,7 @@ export class Classifier<T> {
       this.forTries(subtable, (trie, index, plen) => {
         trie.remove(rule.match.values, index, plen);
       });
-      subtable.removeRow(rule);
+      this.changeRow(subtable, rule, false);
     }
     detach(rule);
     this.count--;
@@ -216,16 +207,15 @@ export class Classifier<T> {
    * any) the bits of the key that the answer depends on. `key.conj_id` changes during the call.
    */
   lookup(version: Version, key: FlowKey, wc: FlowKey | null): ClsRule<T> | null {
-    this.trieDone.fill(0);
-    const hard = this.search(version, key, wc, this.soft);
+    const { parts } = this;
+    const hard = this.walk.search(parts, version, key, wc, this.soft);
     if (this.soft.isEmpty || (hard !== null && hard.priority >= this.soft.priority)) {
       this.soft.clear();
       return hard;
     }
-    return this.soft.resolve(version, hard, key, () => {
-      this.trieDone.fill(0);
-      return this.search(version, key, wc, null);
-    });
+    return this.soft.resolve(version, hard, key, () =>
+      this.walk.search(parts, version, key, wc, null),
+    );
   }
 
   /** The rule with exactly this match and priority that is visible in `version`, or null. */
@@ -279,135 +269,37 @@ export class Classifier<T> {
     }
   }
 
-  /** One pass over the subtables; clauses go to `soft`, or are passed over without it. */
-  private search(
-    version: Version,
-    key: FlowKey,
-    wc: FlowKey | null,
-    soft: SoftMatches<T> | null,
-  ): ClsRule<T> | null {
-    const order = this.subtables;
-    const { elements } = order;
-    let hard: ClsRule<T> | null = null;
-    let hardPriority = -1;
-    for (let i = 0; i < elements.length && order.priorityAt(i) > hardPriority; i++) {
-      const subtable = elements[i] as Subtable<T>;
-      const row = wc === null ? findRow(subtable, key) : this.findRowWc(subtable, key, wc, version);
-      let rule = row < 0 ? null : (subtable.heads[row] ?? null);
-      while (rule !== null && !isVisible(rule, version)) {
-        rule = rule.lower;
-      }
-      if (rule === null || rule.priority <= hardPriority) {
-        continue;
-      }
-      if (rule.conjs === null) {
-        hard = rule;
-        hardPriority = rule.priority;
-      } else if (soft !== null) {
-        soft.push(rule);
-      }
-    }
-    return hard;
-  }
-
-  /** Looks into one subtable, adding to `wc` what was looked at. */
-  private findRowWc(subtable: Subtable<T>, key: FlowKey, wc: FlowKey, version: Version): number {
-    const { stageEnds, stageSets } = subtable;
-    const final = stageEnds.length - 1;
-    let from = 0;
-    let hash = 0;
-    for (let stage = 0; stage < final; stage++) {
-      if (this.triesExclude(subtable, stage, key, wc)) {
-        foldMask(wc, subtable.mask, from);
-        return -1;
-      }
-      const to = stageEnds[stage] as number;
-      hash = subtable.hashKey(key, hash, from, to);
-      from = to;
-      if (!(stageSets[stage] as { has(h: number): boolean }).has(hashFinish(hash))) {
-        foldMask(wc, subtable.mask, from);
-        return -1;
-      }
-    }
-    if (this.triesExclude(subtable, final, key, wc)) {
-      foldMask(wc, subtable.mask, from);
-      return -1;
-    }
-    hash = subtable.hashKey(key, hash, from, subtable.n);
-    const row = subtable.findRow(key, hashFinish(hash));
-    if (subtable.portsTrie !== null && (row < 0 || !anyVisible(subtable.heads[row], version))) {
-      this.foldPorts(subtable, subtable.portsTrie, key, wc);
-      foldMask(wc, subtable.mask, from);
-      return -1;
-    }
-    foldMask(wc, subtable.mask, subtable.n);
-    return row;
-  }
-
-  /** After a miss in the last stage: un-wildcards as many port bits as tell that nothing matches. */
-  private foldPorts(subtable: Subtable<T>, trie: PrefixTrie, key: FlowKey, wc: FlowKey): void {
-    const word = subtable.mask.words[subtable.portsIndex] as number;
-    const bits = subtable.mask.bits[subtable.portsIndex] as number;
-    this.portWord[0] = (key[word] as number) & bits;
-    const known = trie.lookup(this.portWord, 0, this.portLens, 0);
-    wc[word] = (wc[word] as number) | (bits & prefixMask(known));
-  }
-
-  /** True if a trie tells, at the price of `wc` bits that it sets, that no rule here matches. */
-  private triesExclude(subtable: Subtable<T>, stage: number, key: FlowKey, wc: FlowKey): boolean {
-    const { tries } = this;
-    for (let t = 0; t < tries.length; t++) {
-      const plen = subtable.triePlens[t] as number;
-      if (plen === 0 || subtable.trieStages[t] !== stage) {
-        continue;
-      }
-      const { field, trie } = tries[t] as FieldTrie;
-      if (this.trieDone[t] === 0) {
-        this.lookUpTrie(t, field, trie, key);
-      }
-      const bit = plen - 1;
-      const lens = this.triePlens[t * PLEN_WORDS + (bit >>> 5)] as number;
-      if ((lens & (0x80000000 >>> (bit & 31))) !== 0) {
-        continue;
-      }
-      const known = this.trieMaskBits[t] as number;
-      if (known <= plen) {
-        setPrefix(wc, field.word, known);
-        return true;
-      }
-      if (prefixIsSet(wc, field.word, known)) {
-        return true;
-      }
-    }
-    return false;
-  }
-
-  private lookUpTrie(t: number, field: PrefixField, trie: PrefixTrie, key: FlowKey): void {
-    const at = t * PLEN_WORDS;
-    this.trieDone[t] = 1;
-    if (field.prereqsOk(key)) {
-      this.triePlens.fill(0, at, at + PLEN_WORDS);
-      this.trieMaskBits[t] = trie.lookup(key, field.word, this.triePlens, at);
-    } else {
-      // The field is not of this packet: nothing can be excluded by it.
-      this.triePlens.fill(0xffffffff, at, at + PLEN_WORDS);
-      this.trieMaskBits[t] = 0;
-    }
-  }
-
   private addRow(subtable: Subtable<T>, rule: ClsRule<T>): null {
     this.forTries(subtable, (trie, index, plen) => {
       trie.insert(rule.match.values, index, plen);
     });
-    subtable.insertRow(rule);
+    this.changeRow(subtable, rule, true);
     return null;
+  }
+
+  /** Adds or removes the row of a rule, and keeps the guide true. */
+  private changeRow(subtable: Subtable<T>, rule: ClsRule<T>, added: boolean): void {
+    const { guide } = this.parts;
+    const first = subtable.stageSets[0];
+    const before = first?.size ?? 0;
+    if (added) {
+      subtable.insertRow(rule);
+    } else {
+      subtable.removeRow(rule);
+    }
+    const after = first?.size ?? 0;
+    if (before !== after && (before === 1 || after === 1)) {
+      guide.invalidate(); // It knew the one value of the first stage, or could know it now.
+    } else {
+      guide.rowChanged(subtable, rule.match.values, added);
+    }
   }
 
   private forTries(
     subtable: Subtable<T>,
     act: (trie: PrefixTrie, index: number, plen: number) => void,
   ): void {
-    for (const [i, t] of this.tries.entries()) {
+    for (const [i, t] of this.parts.tries.entries()) {
       const plen = subtable.triePlens[i] as number;
       if (plen > 0) {
         act(t.trie, trieIndex(subtable, t), plen);
@@ -445,7 +337,7 @@ export class Classifier<T> {
 
   private configureTries(subtable: Subtable<T>): void {
     subtable.triePlens.fill(0);
-    for (const [i, t] of this.tries.entries()) {
+    for (const [i, t] of this.parts.tries.entries()) {
       const plen = prefixLength(subtable.mask, t.field);
       subtable.triePlens[i] = plen;
       if (plen > 0) {
@@ -460,20 +352,6 @@ export class Classifier<T> {
       this.subtables.publish();
     }
   }
-}
-
-/** Without un-wildcarding, one hash over all masked words does. */
-function findRow<T>(subtable: Subtable<T>, key: FlowKey): number {
-  return subtable.findRow(key, hashFinish(subtable.hashKey(key, 0, 0, subtable.n)));
-}
-
-function anyVisible<T>(head: ClsRule<T> | null | undefined, version: Version): boolean {
-  for (let rule = head ?? null; rule !== null; rule = rule.lower) {
-    if (isVisible(rule, version)) {
-      return true;
-    }
-  }
-  return false;
 }
 
 /**
@@ -542,39 +420,4 @@ function prefixLength(mask: MiniMask, field: PrefixField): number {
     ended = ones < 32;
   }
   return plen;
-}
-
-/** The `n` (0 to 32) most significant bits. */
-function prefixMask(n: number): number {
-  return n === 0 ? 0 : -1 << (32 - n);
-}
-
-/** Adds the first `to` words of a mask to `wc`. */
-function foldMask(wc: FlowKey, mask: MiniMask, to: number): void {
-  for (let i = 0; i < to; i++) {
-    const w = mask.words[i] as number;
-    wc[w] = (wc[w] as number) | (mask.bits[i] as number);
-  }
-}
-
-function setPrefix(wc: FlowKey, word: number, bits: number): void {
-  let w = word;
-  let left = bits;
-  for (; left >= 32; left -= 32) {
-    wc[w++] = 0xffffffff;
-  }
-  if (left > 0) {
-    wc[w] = (wc[w] as number) | prefixMask(left);
-  }
-}
-
-function prefixIsSet(wc: FlowKey, word: number, bits: number): boolean {
-  let w = word;
-  let left = bits;
-  for (; left >= 32; left -= 32) {
-    if (wc[w++] !== 0xffffffff) {
-      return false;
-    }
-  }
-  return left === 0 || (~(wc[w] as number) & prefixMask(left)) === 0;
 }

@@ -21,6 +21,11 @@ export class HashCounts {
     return this.distinct;
   }
 
+  /** The hash, if there is just one, else -1. */
+  only(): number {
+    return this.distinct === 1 ? (this.keys[this.counts.findIndex((c) => c !== 0)] as number) : -1;
+  }
+
   has(hash: number): boolean {
     return this.counts[this.place(hash)] !== 0;
   }

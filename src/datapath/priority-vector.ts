@@ -9,6 +9,8 @@ export class PriorityVector<T> {
   private items: T[] = [];
   private priorities: number[] = [];
   private draftItems: T[] | null = null;
+  /** Grows whenever the published elements, their order or priorities change. */
+  generation = 0;
   private draftPriorities: number[] = [];
 
   /** Published elements, highest priority first. */
@@ -31,6 +33,7 @@ export class PriorityVector<T> {
     if (this.draftItems === null && fits) {
       this.items.push(item);
       this.priorities.push(priority);
+      this.generation++;
     } else {
       const items = this.draft();
       items.push(item);
@@ -61,6 +64,7 @@ export class PriorityVector<T> {
       priorities = this.draftPriorities;
     }
     priorities[index] = priority;
+    this.generation++;
   }
 
   /** Makes the changes visible, in order. */
@@ -76,6 +80,7 @@ export class PriorityVector<T> {
     this.priorities = order.map((i) => priorities[i] as number);
     this.draftItems = null;
     this.draftPriorities = [];
+    this.generation++;
   }
 
   private draft(): T[] {
