@@ -254,10 +254,10 @@ function setNarrow(field: Field, n: number, key: FlowKey): void {
 }
 
 /** Scratch space for the functions below, which do not call each other. */
-const SCRATCH = FIELDS.map((f) => (f.tunMetadata > 0 ? new Uint32Array(0) : newValue(f)));
+const SCRATCH = FIELDS.map((f) => (f.tunMetadata >= 0 ? new Uint32Array(0) : newValue(f)));
 
 function scratch(field: Field): FieldValue {
-  return field.tunMetadata > 0 ? newValue(field) : (SCRATCH[field.id] as FieldValue);
+  return field.tunMetadata >= 0 ? newValue(field) : (SCRATCH[field.id] as FieldValue);
 }
 
 /** Writes the bits of a field that the mask has (ovs: mf_set_flow_value_masked). */

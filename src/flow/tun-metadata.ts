@@ -10,7 +10,7 @@
 // A table never changes once it is made: a modification makes a new one, so that flows that were
 // read with the old one stay readable.
 
-import { TUN_METADATA_COUNT, TUN_METADATA_OPT_BYTES } from "./fields.ts";
+import { TUN_METADATA_COUNT } from "./fields.ts";
 import { type FlowKey, K } from "./flow-key.ts";
 import { TUN_METADATA_BYTES } from "./slots.ts";
 
@@ -217,30 +217,31 @@ export function writeTunMd(key: FlowKey, loc: TunMdLoc, index: number, body: Uin
   setTunMdPresent(key, index, true);
 }
 
-/** The last `bytes` bytes of a field value of tun_metadata's full width. */
+/** The last `bytes` bytes of a field value. */
 export function tunMdTail(value: Uint32Array, bytes: number): Uint8Array {
   const out = new Uint8Array(bytes);
   for (let i = 0; i < bytes; i++) {
-    const at = TUN_METADATA_OPT_BYTES - bytes + i;
+    const at = value.length * 4 - bytes + i;
     out[i] = ((value[at >> 2] ?? 0) >>> (24 - 8 * (at & 3))) & 0xff;
   }
   return out;
 }
 
-/** Puts a body right-aligned into a field value of tun_metadata's full width. */
+/** Puts a body right-aligned into a field value, which is cleared first. */
 export function putTunMdTail(out: Uint32Array, body: Uint8Array): void {
   out.fill(0);
   for (let i = 0; i < body.length; i++) {
-    const at = TUN_METADATA_OPT_BYTES - body.length + i;
+    const at = out.length * 4 - body.length + i;
     out[at >> 2] = (out[at >> 2] ?? 0) | ((body[i] ?? 0) << (24 - 8 * (at & 3)));
   }
 }
 
 /** Bytes that a value needs without leading zeros (ovs: field_len). */
 export function tunMdSignificantBytes(value: Uint32Array): number {
-  for (let i = 0; i < TUN_METADATA_OPT_BYTES; i++) {
+  const bytes = value.length * 4;
+  for (let i = 0; i < bytes; i++) {
     if ((((value[i >> 2] ?? 0) >>> (24 - 8 * (i & 3))) & 0xff) !== 0) {
-      return TUN_METADATA_OPT_BYTES - i;
+      return bytes - i;
     }
   }
   return 0;
