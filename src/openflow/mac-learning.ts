@@ -238,7 +238,7 @@ export class MacLearning {
       if (!s.isBond) {
         return true;
       }
-      if (seconds(nowMs) < e.gratArpLockS) {
+      if (this.isGratArpLocked(e, nowMs)) {
         return false;
       }
     }
@@ -254,7 +254,7 @@ export class MacLearning {
     if (s.gratuitousArp) {
       if (!s.isBond) {
         e.gratArpLockS = seconds(nowMs) + GRAT_ARP_LOCK_S;
-      } else if (seconds(nowMs) < e.gratArpLockS) {
+      } else if (this.isGratArpLocked(e, nowMs)) {
         return false;
       }
     }
@@ -264,6 +264,11 @@ export class MacLearning {
     this.totalMoved += e.bundle === null ? 0 : 1;
     this.setBundle(e, s.bundle);
     return true;
+  }
+
+  /** Gratuitous ARPs that a bond reflects must not move the entry now. */
+  isGratArpLocked(e: MacEntry, nowMs: number): boolean {
+    return seconds(nowMs) < e.gratArpLockS;
   }
 
   expire(e: MacEntry): void {

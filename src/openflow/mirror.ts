@@ -62,7 +62,7 @@ export class Mbridge {
   readonly #mirrors: (Mirror | null)[] = new Array<Mirror | null>(MIRRORS_MAX).fill(null);
   readonly #masks = new Map<XBundle, Masks>();
 
-  get hasMirrors(): boolean {
+  hasMirrors(): boolean {
     return this.#mirrors.some((m) => m !== null);
   }
 
