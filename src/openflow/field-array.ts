@@ -7,7 +7,7 @@
 
 import { mfFormat } from "../flow/field-text.ts";
 import { type FieldValue, fieldIsMaskValid, isAllOnes } from "../flow/field-value.ts";
-import { FIELDS, type Field, fieldByOxm } from "../flow/fields.ts";
+import { FIELDS, type Field } from "../flow/fields.ts";
 import type { Writer } from "../lib/bytes.ts";
 import type { Decoded } from "./messages/errors.ts";
 import {
@@ -96,16 +96,16 @@ export function oxmBitmapFromFields(fields: Iterable<Field>, version: OxmVersion
   return bitmap;
 }
 
-/** The fields of a bitmap of OXM numbers, in the order of the field table. */
-export function oxmBitmapToFields(bitmap: bigint): Field[] {
-  const found = new Set<Field>();
-  for (let i = 0; i < BITMAP_BITS; i++) {
-    if (((bitmap >> BigInt(i)) & 1n) !== 0n) {
-      const f = fieldByOxm(0, OPENFLOW_BASIC, i)?.field;
-      if (f !== undefined) {
-        found.add(f);
-      }
-    }
-  }
-  return FIELDS.filter((f) => found.has(f));
+/** The fields of a bitmap of OXM numbers that a version has, in the order of the field table. */
+export function oxmBitmapToFields(bitmap: bigint, version: OxmVersion): Field[] {
+  return FIELDS.filter((f) => {
+    const h = oxmHeader(f, version);
+    return (
+      h !== null &&
+      version >= h.version &&
+      h.class === OPENFLOW_BASIC &&
+      h.field < BITMAP_BITS &&
+      ((bitmap >> BigInt(h.field)) & 1n) !== 0n
+    );
+  });
 }
