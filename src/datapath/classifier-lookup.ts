@@ -11,8 +11,8 @@ import type { SoftMatches } from "./classifier-conj.ts";
 import { type ClsRule, isVisible, type Version } from "./classifier-rule.ts";
 import type { HashCounts } from "./hash-set.ts";
 import type { PriorityVector } from "./priority-vector.ts";
-import { CLS_TRIES_MAX, hashAdd, hashFinish, type Subtable } from "./subtable.ts";
-import { START, type SubtableGuide, stageHash } from "./subtable-guide.ts";
+import { CLS_TRIES_MAX, hashFinish, type Subtable } from "./subtable.ts";
+import { START, type StageMask, type SubtableGuide, stageHash } from "./subtable-guide.ts";
 import type { PrefixTrie } from "./trie.ts";
 
 /** A field that a classifier keeps a trie for. */
@@ -43,15 +43,17 @@ const PLEN_WORDS = 4;
 const STAGE_MASKS_MAX = 256;
 
 export class ClassifierLookup<T> {
+  /** Number of the current lookup: what is stamped with it holds. Clearing would cost more. */
+  private stamp = 0;
   // What the tries said in the current lookup; filled when first asked for.
-  private readonly trieDone = new Uint8Array(CLS_TRIES_MAX);
+  private readonly trieDone = new Int32Array(CLS_TRIES_MAX);
   /** Bits of the field that the answer took. */
   private readonly trieKnown = new Uint8Array(CLS_TRIES_MAX);
-  /** 1 once `wc` has those bits. */
-  private readonly trieInWc = new Uint8Array(CLS_TRIES_MAX);
+  /** Stamped once `wc` has those bits. */
+  private readonly trieInWc = new Int32Array(CLS_TRIES_MAX);
   private readonly triePlens = new Uint32Array(CLS_TRIES_MAX * PLEN_WORDS);
-  // Hashes of the packet under first stages that subtables share; 0 none, 1 hashed, 2 also in `wc`.
-  private readonly stageDone = new Uint8Array(STAGE_MASKS_MAX);
+  // Hashes of the packet under first stages that subtables share.
+  private readonly stageDone = new Int32Array(STAGE_MASKS_MAX);
   private readonly stageHashes = new Uint32Array(STAGE_MASKS_MAX);
   private readonly portLens = new Uint32Array(1);
   private readonly portWord = new Uint32Array(1);
@@ -64,11 +66,9 @@ export class ClassifierLookup<T> {
     wc: FlowKey | null,
     soft: SoftMatches<T> | null,
   ): ClsRule<T> | null {
-    this.trieDone.fill(0);
+    this.stamp = (this.stamp + 1) | 0;
     const guided = c.guide.use(c.order, c.tries.length);
     if (wc !== null) {
-      this.trieInWc.fill(0);
-      this.stageDone.fill(0, 0, c.guide.stageMasks.length);
       return this.searchWc(c, guided, version, key, wc, soft);
     }
     if (!guided) {
@@ -127,10 +127,10 @@ export class ClassifierLookup<T> {
     }
     if (start === START.stageThenTries) {
       const id = guide.stageIds[i] as number;
-      if (this.stageDone[id] === 0) {
-        const stage = guide.stageMasks[id] as { words: readonly number[]; bits: readonly number[] };
-        this.stageHashes[id] = stageHash(stage, key, hashAdd);
-        this.stageDone[id] = 1;
+      if (this.stageDone[id] !== this.stamp) {
+        const stage = guide.stageMasks[id] as StageMask;
+        this.stageHashes[id] = stageHash(stage, key);
+        this.stageDone[id] = this.stamp;
         // Whatever comes of it, the stage has been looked at.
         for (let w = 0; w < stage.words.length; w++) {
           const word = stage.words[w] as number;
@@ -225,7 +225,7 @@ export class ClassifierLookup<T> {
    * `wc` no bits beyond those that the subtable itself would take. It then has them.
    */
   private trieExcludes(t: number, ft: FieldTrie, plen: number, key: FlowKey, wc: FlowKey): boolean {
-    if (this.trieDone[t] === 0) {
+    if (this.trieDone[t] !== this.stamp) {
       this.askTrie(t, ft, key);
     }
     const bit = plen - 1;
@@ -233,17 +233,17 @@ export class ClassifierLookup<T> {
     if ((lens & (0x80000000 >>> (bit & 31))) !== 0) {
       return false;
     }
-    if (this.trieInWc[t] !== 0) {
+    if (this.trieInWc[t] === this.stamp) {
       return true;
     }
     const known = this.trieKnown[t] as number;
     if (known <= plen) {
       setPrefix(wc, ft.field.word, known);
-      this.trieInWc[t] = 1;
+      this.trieInWc[t] = this.stamp;
       return true;
     }
     if (prefixIsSet(wc, ft.field.word, known)) {
-      this.trieInWc[t] = 1;
+      this.trieInWc[t] = this.stamp;
       return true;
     }
     return false;
@@ -251,16 +251,24 @@ export class ClassifierLookup<T> {
 
   private askTrie(t: number, { field, trie }: FieldTrie, key: FlowKey): void {
     const at = t * PLEN_WORDS;
-    this.trieDone[t] = 1;
+    this.trieDone[t] = this.stamp;
     if (field.prereqsOk(key)) {
-      this.triePlens.fill(0, at, at + PLEN_WORDS);
+      setWords(this.triePlens, at, 0);
       this.trieKnown[t] = trie.lookup(key, field.word, this.triePlens, at);
     } else {
       // The field is not of this packet: nothing can be excluded by it.
-      this.triePlens.fill(0xffffffff, at, at + PLEN_WORDS);
+      setWords(this.triePlens, at, -1);
       this.trieKnown[t] = 0;
     }
   }
+}
+
+/** Sets the four words of one trie's answer. */
+function setWords(plens: Uint32Array, at: number, value: number): void {
+  plens[at] = value;
+  plens[at + 1] = value;
+  plens[at + 2] = value;
+  plens[at + 3] = value;
 }
 
 /** Walks over all subtables. */

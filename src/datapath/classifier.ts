@@ -45,7 +45,7 @@ import {
   type Version,
 } from "./classifier-rule.ts";
 import { PriorityVector } from "./priority-vector.ts";
-import { CLS_TRIES_MAX, hashAdd, hashFinish, Subtable } from "./subtable.ts";
+import { CLS_TRIES_MAX, hashFinish, hashWord, Subtable } from "./subtable.ts";
 import { SubtableGuide } from "./subtable-guide.ts";
 import { PrefixTrie } from "./trie.ts";
 
@@ -392,7 +392,8 @@ function detach(rule: ClsRule): void {
 function maskHash(mask: MiniMask): number {
   let h = 0;
   for (let i = 0; i < mask.words.length; i++) {
-    h = hashAdd(hashAdd(h, mask.words[i] as number), mask.bits[i] as number);
+    h = (h + hashWord(mask.words[i] as number, 2 * i)) | 0;
+    h = (h + hashWord(mask.bits[i] as number, 2 * i + 1)) | 0;
   }
   return hashFinish(h);
 }

@@ -21,7 +21,7 @@
 import type { FlowKey } from "../flow/flow-key.ts";
 import { K } from "../flow/slots.ts";
 import type { PriorityVector } from "./priority-vector.ts";
-import { CLS_TRIES_MAX, hashFinish, type Subtable } from "./subtable.ts";
+import { CLS_TRIES_MAX, hashFinish, hashWord, type Subtable } from "./subtable.ts";
 import { PrefixTrie } from "./trie.ts";
 
 /** Below this number of subtables the plain walk is as fast. */
@@ -40,7 +40,7 @@ export const START = {
 } as const;
 
 /** A first stage that several subtables have in common: mask words and bits. */
-interface StageMask {
+export interface StageMask {
   readonly words: readonly number[];
   readonly bits: readonly number[];
 }
@@ -69,13 +69,14 @@ export class SubtableGuide<T> {
   stageMasks: StageMask[] = [];
   private lookups = 0;
   private vectorWords = 0;
-  // vectors[d][plen] are the subtables with that prefix length in dimension d.
-  private vectors: (Uint32Array | undefined)[][] = [];
+  // lengths[d] are the prefix lengths that occur in dimension d, vectors[d] the subtables of each.
+  private lengths: number[][] = [];
+  private vectors: Int32Array[][] = [];
   private readonly portTries = PORT_FIELDS.map(() => new PrefixTrie(TP_SRC_BITS));
   private readonly value = new Uint32Array(1);
   private readonly lens = new Uint32Array(1);
   // The vectors that take part in the present lookup, flat: those of dimension d end at chosenEnds[d].
-  private readonly chosen: Uint32Array[] = [];
+  private readonly chosen: Int32Array[] = [];
   private readonly chosenEnds = new Uint16Array(CLS_TRIES_MAX + PORT_FIELDS.length);
   private dimensions = 0;
 
@@ -83,7 +84,7 @@ export class SubtableGuide<T> {
     let bytes = this.priorities.byteLength * 3;
     for (const byLength of this.vectors) {
       for (const vector of byLength) {
-        bytes += vector?.byteLength ?? 0;
+        bytes += vector.byteLength;
       }
     }
     return this.portTries.reduce((sum, t) => sum + t.bytes, bytes);
@@ -128,7 +129,8 @@ export class SubtableGuide<T> {
     const tries = this.triePlens.length;
     let end = 0;
     for (let d = 0; d < this.dimensions; d++) {
-      const byLength = this.vectors[d] as (Uint32Array | undefined)[];
+      const lengths = this.lengths[d] as number[];
+      const vectors = this.vectors[d] as Int32Array[];
       let lensAt = d * 4;
       let lens = trieLens;
       if (d >= tries) {
@@ -139,15 +141,13 @@ export class SubtableGuide<T> {
         lens = this.lens;
         lensAt = 0;
       }
-      for (let plen = 0; plen < byLength.length; plen++) {
-        const vector = byLength[plen];
-        const bit = plen - 1;
+      for (let i = 0; i < lengths.length; i++) {
+        const bit = (lengths[i] as number) - 1;
         if (
-          vector !== undefined &&
-          (plen === 0 ||
-            ((lens[lensAt + (bit >>> 5)] as number) & (0x80000000 >>> (bit & 31))) !== 0)
+          bit < 0 ||
+          ((lens[lensAt + (bit >>> 5)] as number) & (0x80000000 >>> (bit & 31))) !== 0
         ) {
-          this.chosen[end++] = vector;
+          this.chosen[end++] = vectors[i] as Int32Array;
         }
       }
       this.chosenEnds[d] = end;
@@ -166,7 +166,7 @@ export class SubtableGuide<T> {
       const end = this.chosenEnds[d] as number;
       let any = 0;
       while (at < end) {
-        any |= (this.chosen[at++] as Uint32Array)[w] as number;
+        any |= (this.chosen[at++] as Int32Array)[w] as number;
       }
       all &= any;
     }
@@ -183,6 +183,7 @@ export class SubtableGuide<T> {
     this.triePlens = Array.from({ length: tries }, () => new Uint8Array(count));
     this.dimensions = tries + PORT_FIELDS.length;
     this.vectorWords = (count + 31) >>> 5;
+    this.lengths = Array.from({ length: this.dimensions }, () => []);
     this.vectors = Array.from({ length: this.dimensions }, () => []);
     for (const [p] of PORT_FIELDS.entries()) {
       this.portTries[p] = new PrefixTrie(TP_SRC_BITS);
@@ -207,15 +208,20 @@ export class SubtableGuide<T> {
   }
 
   private mark(dimension: number, plen: number, i: number): void {
-    const byLength = this.vectors[dimension] as (Uint32Array | undefined)[];
-    byLength[plen] ??= new Uint32Array(this.vectorWords);
-    const vector = byLength[plen] as Uint32Array;
+    const lengths = this.lengths[dimension] as number[];
+    const vectors = this.vectors[dimension] as Int32Array[];
+    let at = lengths.indexOf(plen);
+    if (at < 0) {
+      at = lengths.push(plen) - 1;
+      vectors.push(new Int32Array(this.vectorWords));
+    }
+    const vector = vectors[at] as Int32Array;
     vector[i >>> 5] = (vector[i >>> 5] as number) | (0x80000000 >>> (i & 31));
   }
 
   private changePorts(
     subtable: Subtable<T>,
-    values: Uint32Array,
+    values: Uint32Array | Int32Array,
     at: number,
     added: boolean,
   ): void {
@@ -279,14 +285,10 @@ function portPrefix<T>(subtable: Subtable<T>, p: number): number {
 }
 
 /** Hash of a packet under a common first stage, as the subtables' own. */
-export function stageHash(
-  m: { readonly words: readonly number[]; readonly bits: readonly number[] },
-  key: FlowKey,
-  add: (hash: number, word: number) => number,
-): number {
+export function stageHash(m: StageMask, key: FlowKey): number {
   let h = 0;
   for (let i = 0; i < m.words.length; i++) {
-    h = add(h, (key[m.words[i] as number] as number) & (m.bits[i] as number));
+    h = (h + hashWord((key[m.words[i] as number] as number) & (m.bits[i] as number), i)) | 0;
   }
   return hashFinish(h);
 }

@@ -22,22 +22,41 @@ const FIRST_CAPACITY = 4;
 /** Prefix fields of a classifier. (ovs: CLS_MAX_TRIES.) */
 export const CLS_TRIES_MAX = 4;
 
-/** One step of the running hash. */
-export function hashAdd(hash: number, word: number): number {
-  const h = Math.imul(hash ^ word, 0x9e3779b1);
-  return h ^ (h >>> 15);
+/**
+ * What the word at position `i` of a mask adds to a hash. The summands do not depend on each other,
+ * so that the processor works on several at once; folding the upper half down first keeps the bits
+ * of short prefixes, which the multiplication alone would shift out.
+ */
+export function hashWord(word: number, i: number): number {
+  return Math.imul(word ^ (word >>> 16), multiplier(i));
 }
 
-/** The final mix of a running hash, an unsigned number. */
-export function hashFinish(hash: number): number {
-  const h = Math.imul(hash ^ (hash >>> 13), 0x85ebca6b);
+/**
+ * An odd multiplier per position. They must have nothing to do with each other: were one a small
+ * multiple of another, small numbers in both words would collide.
+ */
+function multiplier(i: number): number {
+  let m = Math.imul(i + 1, 0x9e3779b1);
+  m = Math.imul(m ^ (m >>> 15), 0x85ebca6b);
+  m = Math.imul(m ^ (m >>> 13), 0xc2b2ae35);
+  return (m ^ (m >>> 16)) | 1;
+}
+
+/** The final mix of a sum of words, an unsigned number. */
+export function hashFinish(sum: number): number {
+  const h = Math.imul(sum ^ (sum >>> 15), 0x85ebca6b);
   return (h ^ (h >>> 16)) >>> 0;
 }
+
+/** Words of `program` per mask word. */
+const STEP = 3;
 
 export class Subtable<T> {
   readonly mask: MiniMask;
   /** Masked words per row. */
   readonly n: number;
+  /** The mask once more, as lookups read it: word index, bits and hash multiplier in turn. */
+  private readonly program: Int32Array;
   /** Mask words up to the end of each stage that has an index, and at last all: `n`. */
   readonly stageEnds: Uint8Array;
   readonly stageSets: readonly HashCounts[];
@@ -51,11 +70,11 @@ export class Subtable<T> {
   readonly portsLen: number;
   readonly portsTrie: PrefixTrie | null;
   readonly heads: (ClsRule<T> | null)[] = [];
-  values: Uint32Array;
+  values: Int32Array;
   first: ClsRule<T> | null = null;
   maxPriority = -1;
   private last: ClsRule<T> | null = null;
-  private slots = new Uint32Array(2 * FIRST_CAPACITY);
+  private slots = new Int32Array(2 * FIRST_CAPACITY);
   private rows = 0;
   private freeRows: number[] = [];
   /** Rules at each priority, and the distinct priorities in rising order. */
@@ -65,7 +84,11 @@ export class Subtable<T> {
   constructor(mask: MiniMask) {
     this.mask = mask;
     this.n = mask.words.length;
-    this.values = new Uint32Array(FIRST_CAPACITY * this.n);
+    this.values = new Int32Array(FIRST_CAPACITY * this.n);
+    this.program = new Int32Array(STEP * this.n);
+    for (let i = 0; i < this.n; i++) {
+      this.program.set([mask.words[i] as number, mask.bits[i] as number, multiplier(i)], STEP * i);
+    }
     this.stageEnds = cutIntoStages(mask);
     this.stageSets = Array.from({ length: this.stageEnds.length - 1 }, () => new HashCounts());
     this.portsIndex = mask.words.indexOf(K.tp_src.word);
@@ -89,18 +112,18 @@ export class Subtable<T> {
 
   /** Hash of the masked words from..to of a key, running on from `basis`. */
   hashKey(key: FlowKey, basis: number, from: number, to: number): number {
-    const { words, bits } = this.mask;
+    const { program } = this;
     let h = basis;
-    for (let i = from; i < to; i++) {
-      h = hashAdd(h, (key[words[i] as number] as number) & (bits[i] as number));
+    for (let i = STEP * from; i < STEP * to; i += STEP) {
+      const word = (key[program[i] as number] as number) & (program[i + 1] as number);
+      h = (h + Math.imul(word ^ (word >>> 16), program[i + 2] as number)) | 0;
     }
     return h;
   }
 
   /** The row that a key falls into, or -1; `hash` is the finished hash of all its masked words. */
   findRow(key: FlowKey, hash: number): number {
-    const { words, bits } = this.mask;
-    const { slots, values, n } = this;
+    const { slots, values, program, n } = this;
     const mask = slots.length - 1;
     for (let at = hash & mask; ; at = (at + 1) & mask) {
       const row = (slots[at] as number) - 1;
@@ -109,13 +132,13 @@ export class Subtable<T> {
       }
       const base = row * n;
       let i = 0;
+      let p = 0;
       while (
         i < n &&
-        (((key[words[i] as number] as number) ^ (values[base + i] as number)) &
-          (bits[i] as number)) ===
-          0
+        ((key[program[p] as number] as number) & (program[p + 1] as number)) === values[base + i]
       ) {
         i++;
+        p += STEP;
       }
       if (i === n) {
         return row;
@@ -133,7 +156,7 @@ export class Subtable<T> {
         return -1;
       }
       let i = 0;
-      while (i < n && values[row * n + i] === wanted[i]) {
+      while (i < n && values[row * n + i] === ((wanted[i] as number) | 0)) {
         i++;
       }
       if (i === n) {
@@ -147,7 +170,7 @@ export class Subtable<T> {
     const { values } = rule.match;
     const row = this.freeRows.pop() ?? this.rows++;
     if ((row + 1) * this.n > this.values.length) {
-      const grown = new Uint32Array(Math.max(1, this.values.length) * 2);
+      const grown = new Int32Array(Math.max(1, this.values.length) * 2);
       grown.set(this.values);
       this.values = grown;
     }
@@ -243,7 +266,7 @@ export class Subtable<T> {
   private hashValues(values: Uint32Array, to: number): number {
     let h = 0;
     for (let i = 0; i < to; i++) {
-      h = hashAdd(h, values[i] as number);
+      h = (h + hashWord(values[i] as number, i)) | 0;
     }
     return h;
   }
@@ -284,14 +307,14 @@ export class Subtable<T> {
 
   private rowHash(row: number): number {
     let h = 0;
-    for (let i = row * this.n; i < (row + 1) * this.n; i++) {
-      h = hashAdd(h, this.values[i] as number);
+    for (let i = 0; i < this.n; i++) {
+      h = (h + hashWord(this.values[row * this.n + i] as number, i)) | 0;
     }
     return hashFinish(h);
   }
 
   private rehash(): void {
-    this.slots = new Uint32Array(this.slots.length * 2);
+    this.slots = new Int32Array(this.slots.length * 2);
     for (let row = 0; row < this.rows; row++) {
       if (this.heads[row] != null) {
         this.link(row, this.rowHash(row));

@@ -9,7 +9,8 @@
 // of bits that a failed lookup reports, so nodes are split and joined just as Open vSwitch does:
 // a prefix longer than 32 bits is a chain cut at multiples of 32 from where it branched off.
 //
-// Nodes live in typed arrays, linked by index; 0 is "none". Freed nodes are reused.
+// Nodes live in one typed array, NODE_WORDS each (near each other in memory), linked by
+// the index of their first word; 0 is "none". Freed nodes are reused.
 //
 // A value is `words` words of a key, most significant first; bit 0 is the most significant one.
 
@@ -20,19 +21,20 @@ const NODE_BITS_MAX = 32;
 /** A prefix of 128 bits needs at most this many nodes on its path: one a bit. */
 const DEPTH_MAX = TRIE_BITS_MAX + 1;
 const NONE = 0;
-const FIRST_CAPACITY = 16;
+/** Words of a node: its bits (left-aligned), their number, rules that end here, then two children. */
+const NODE_WORDS = 5;
+const BITS = 1;
+const RULES = 2;
+const EDGE = 3;
+const FIRST_NODES = 4;
 
 export class PrefixTrie {
   /** Length of the field. */
   readonly bits: number;
   private root = NONE;
-  private used = 1;
+  private used = NODE_WORDS;
   private freeList = NONE;
-  private prefix = new Uint32Array(FIRST_CAPACITY);
-  private nBits = new Uint8Array(FIRST_CAPACITY);
-  private nRules = new Uint32Array(FIRST_CAPACITY);
-  // Children of node n: edge[2 * n] for a next bit of 0, edge[2 * n + 1] for 1.
-  private edge = new Uint32Array(2 * FIRST_CAPACITY);
+  private nodes = new Int32Array(FIRST_NODES * NODE_WORDS);
 
   constructor(bits: number) {
     this.bits = bits;
@@ -40,9 +42,7 @@ export class PrefixTrie {
 
   /** Bytes held by the arrays. */
   get bytes(): number {
-    return (
-      this.prefix.byteLength + this.nBits.byteLength + this.nRules.byteLength + this.edge.byteLength
-    );
+    return this.nodes.byteLength;
   }
 
   get isEmpty(): boolean {
@@ -55,7 +55,7 @@ export class PrefixTrie {
     let node = this.root;
     let ofs = 0;
     while (node !== NONE) {
-      const nodeBits = this.nBits[node] as number;
+      const nodeBits = this.nodes[node + BITS] as number;
       const eq = this.equalBits(node, Math.min(nodeBits, len - ofs), words, at, ofs);
       ofs += eq;
       if (eq < nodeBits) {
@@ -63,11 +63,11 @@ export class PrefixTrie {
         return;
       }
       if (ofs === len) {
-        this.nRules[node] = (this.nRules[node] as number) + 1;
+        this.nodes[node + RULES] = (this.nodes[node + RULES] as number) + 1;
         return;
       }
-      parentEdge = 2 * node + bitAt(words, at, ofs);
-      node = this.edge[parentEdge] as number;
+      parentEdge = node + EDGE + bitAt(words, at, ofs);
+      node = this.nodes[parentEdge] as number;
     }
     this.setEdge(parentEdge, this.branch(words, at, ofs, len - ofs, 1));
   }
@@ -83,21 +83,21 @@ export class PrefixTrie {
       if (node === NONE) {
         return;
       }
-      const nodeBits = this.nBits[node] as number;
+      const nodeBits = this.nodes[node + BITS] as number;
       const eq = this.equalBits(node, Math.min(nodeBits, len - ofs), words, at, ofs);
       if (eq < nodeBits) {
         return;
       }
       ofs += eq;
       if (ofs === len) {
-        const rules = this.nRules[node] as number;
+        const rules = this.nodes[node + RULES] as number;
         if (rules > 0) {
-          this.nRules[node] = rules - 1;
+          this.nodes[node + RULES] = rules - 1;
           this.prune(path, depth);
         }
         return;
       }
-      path[++depth] = 2 * node + bitAt(words, at, ofs);
+      path[++depth] = node + EDGE + bitAt(words, at, ofs);
     }
   }
 
@@ -111,13 +111,13 @@ export class PrefixTrie {
     let prev = NONE;
     let matched = 0;
     while (node !== NONE) {
-      const nodeBits = this.nBits[node] as number;
+      const nodeBits = this.nodes[node + BITS] as number;
       const eq = this.equalBits(node, nodeBits, words, at, matched);
       matched += eq;
       if (eq < nodeBits) {
         return matched + 1;
       }
-      if ((this.nRules[node] as number) > 0) {
+      if ((this.nodes[node + RULES] as number) > 0) {
         const bit = matched - 1;
         const w = lensAt + (bit >>> 5);
         lens[w] = (lens[w] as number) | (0x80000000 >>> (bit & 31));
@@ -126,25 +126,25 @@ export class PrefixTrie {
         return this.bits;
       }
       prev = node;
-      node = this.edge[2 * node + bitAt(words, at, matched)] as number;
+      node = this.nodes[node + EDGE + bitAt(words, at, matched)] as number;
     }
     // The value ran off the tree. If another branch starts here, its first bit has to be known.
     return prev === NONE || this.isLeaf(prev) ? matched : matched + 1;
   }
 
   private isLeaf(node: number): boolean {
-    return this.edge[2 * node] === NONE && this.edge[2 * node + 1] === NONE;
+    return this.nodes[node + EDGE] === NONE && this.nodes[node + EDGE + 1] === NONE;
   }
 
   private edgeTarget(edge: number): number {
-    return edge < 0 ? this.root : (this.edge[edge] as number);
+    return edge < 0 ? this.root : (this.nodes[edge] as number);
   }
 
   private setEdge(edge: number, node: number): void {
     if (edge < 0) {
       this.root = node;
     } else {
-      this.edge[edge] = node;
+      this.nodes[edge] = node;
     }
   }
 
@@ -156,7 +156,7 @@ export class PrefixTrie {
     at: number,
     ofs: number,
   ): number {
-    const diff = (this.prefix[node] as number) ^ bitsFrom(words, at, ofs, limit);
+    const diff = (this.nodes[node] as number) ^ bitsFrom(words, at, ofs, limit);
     return Math.min(Math.clz32(diff), limit);
   }
 
@@ -164,13 +164,13 @@ export class PrefixTrie {
   private branch(words: Uint32Array, at: number, ofs: number, len: number, rules: number): number {
     const node = this.alloc();
     const here = Math.min(len, NODE_BITS_MAX);
-    this.prefix[node] = here === 0 ? 0 : bitsFrom(words, at, ofs, here) & topBits(here);
-    this.nBits[node] = here;
+    this.nodes[node] = here === 0 ? 0 : bitsFrom(words, at, ofs, here) & topBits(here);
+    this.nodes[node + BITS] = here;
     if (len <= NODE_BITS_MAX) {
-      this.nRules[node] = rules;
+      this.nodes[node + RULES] = rules;
     } else {
       const child = this.branch(words, at, ofs + here, len - here, rules);
-      this.edge[2 * node + ((this.prefix[child] as number) >>> 31)] = child;
+      this.nodes[node + EDGE + ((this.nodes[child] as number) >>> 31)] = child;
     }
     return node;
   }
@@ -185,14 +185,14 @@ export class PrefixTrie {
     eq: number,
     v: { words: Uint32Array; at: number; ofs: number; len: number },
   ): void {
-    const old = ((this.prefix[node] as number) >>> (31 - eq)) & 1;
+    const old = ((this.nodes[node] as number) >>> (31 - eq)) & 1;
     const parent = this.branch(v.words, v.at, v.ofs - eq, eq, v.ofs === v.len ? 1 : 0);
-    this.prefix[node] = (this.prefix[node] as number) << eq;
-    this.nBits[node] = (this.nBits[node] as number) - eq;
-    this.edge[2 * parent + old] = node;
+    this.nodes[node] = (this.nodes[node] as number) << eq;
+    this.nodes[node + BITS] = (this.nodes[node + BITS] as number) - eq;
+    this.nodes[parent + EDGE + old] = node;
     if (v.ofs < v.len) {
       const sibling = this.branch(v.words, v.at, v.ofs, v.len - v.ofs, 1);
-      this.edge[2 * parent + (1 - old)] = sibling;
+      this.nodes[parent + EDGE + 1 - old] = sibling;
     }
     this.setEdge(parentEdge, parent);
   }
@@ -201,21 +201,21 @@ export class PrefixTrie {
   private prune(path: Int32Array, from: number): void {
     let depth = from;
     let node = this.edgeTarget(path[depth] as number);
-    while (this.nRules[node] === 0) {
-      const e0 = this.edge[2 * node] as number;
-      const e1 = this.edge[2 * node + 1] as number;
+    while (this.nodes[node + RULES] === 0) {
+      const e0 = this.nodes[node + EDGE] as number;
+      const e1 = this.nodes[node + EDGE + 1] as number;
       if (e0 !== NONE && e1 !== NONE) {
         return;
       }
       const next = e0 !== NONE ? e0 : e1;
       if (next !== NONE) {
-        const nodeBits = this.nBits[node] as number;
-        if (nodeBits + (this.nBits[next] as number) > NODE_BITS_MAX) {
+        const nodeBits = this.nodes[node + BITS] as number;
+        if (nodeBits + (this.nodes[next + BITS] as number) > NODE_BITS_MAX) {
           return;
         }
-        const tail = nodeBits === 32 ? 0 : (this.prefix[next] as number) >>> nodeBits;
-        this.prefix[next] = (this.prefix[node] as number) | tail;
-        this.nBits[next] = (this.nBits[next] as number) + nodeBits;
+        const tail = nodeBits === 32 ? 0 : (this.nodes[next] as number) >>> nodeBits;
+        this.nodes[next] = (this.nodes[node] as number) | tail;
+        this.nodes[next + BITS] = (this.nodes[next + BITS] as number) + nodeBits;
       }
       this.setEdge(path[depth] as number, next);
       this.release(node);
@@ -229,38 +229,30 @@ export class PrefixTrie {
   private alloc(): number {
     if (this.freeList !== NONE) {
       const node = this.freeList;
-      this.freeList = this.edge[2 * node] as number;
-      this.edge[2 * node] = NONE;
+      this.freeList = this.nodes[node + EDGE] as number;
+      this.nodes[node + EDGE] = NONE;
       return node;
     }
-    if (this.used === this.prefix.length) {
+    if (this.used + NODE_WORDS > this.nodes.length) {
       this.grow();
     }
-    return this.used++;
+    const node = this.used;
+    this.used += NODE_WORDS;
+    return node;
   }
 
   private grow(): void {
-    const capacity = this.prefix.length * 2;
-    const prefix = new Uint32Array(capacity);
-    const nBits = new Uint8Array(capacity);
-    const nRules = new Uint32Array(capacity);
-    const edge = new Uint32Array(2 * capacity);
-    prefix.set(this.prefix);
-    nBits.set(this.nBits);
-    nRules.set(this.nRules);
-    edge.set(this.edge);
-    this.prefix = prefix;
-    this.nBits = nBits;
-    this.nRules = nRules;
-    this.edge = edge;
+    const nodes = new Int32Array(this.nodes.length * 2);
+    nodes.set(this.nodes);
+    this.nodes = nodes;
   }
 
   private release(node: number): void {
-    this.prefix[node] = 0;
-    this.nBits[node] = 0;
-    this.nRules[node] = 0;
-    this.edge[2 * node + 1] = NONE;
-    this.edge[2 * node] = this.freeList;
+    this.nodes[node] = 0;
+    this.nodes[node + BITS] = 0;
+    this.nodes[node + RULES] = 0;
+    this.nodes[node + EDGE + 1] = NONE;
+    this.nodes[node + EDGE] = this.freeList;
     this.freeList = node;
   }
 }
