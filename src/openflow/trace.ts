@@ -39,6 +39,9 @@ export type TraceNode =
   | { readonly kind: "thaw"; readonly text: string; readonly subs: TraceNode[] }
   | { readonly kind: "detail" | "warn" | "error" | "note"; readonly text: string };
 
+/** The nodes that others may be nested in. */
+export type ParentNode = Extract<TraceNode, { readonly subs: TraceNode[] }>;
+
 const NO_NODES: TraceNode[] = [];
 
 /** Receives the nodes of a translation. */

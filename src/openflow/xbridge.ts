@@ -12,6 +12,7 @@
 // - VLAN sets are Uint8Array(4096) with 1 for members, or null for "all".
 
 import type { FlowKey } from "../flow/flow-key.ts";
+import type { MiniMatch } from "../flow/minimatch.ts";
 import type { TunTable } from "../flow/tun-metadata.ts";
 import { hashInt } from "../lib/hash.ts";
 import { OvsMap } from "../lib/hmap.ts";
@@ -110,6 +111,7 @@ export type TableMiss = "default" | "controller" | "continue" | "drop";
 export interface XlateTable {
   readonly cls: {
     lookup(version: number, key: FlowKey, wc: FlowKey | null): { readonly data: Rule } | null;
+    findExactly(match: MiniMatch, priority: number, version: number): object | null;
   };
   readonly missConfig: TableMiss;
   nMatched: number;
@@ -240,11 +242,19 @@ export interface XBridge {
   stp: boolean;
   rstp: boolean;
   netflow: boolean;
-  sflow: { readonly probability: number } | null;
+  sflow: SflowConfig | null;
   ipfix: IpfixConfig | null;
   hasInBand: boolean;
   forwardBpdu: boolean;
   support: DpSupport;
+}
+
+/** The sFlow agent of a bridge as far as translation asks. */
+export interface SflowConfig {
+  /** Out of 2^32 - 1. */
+  readonly probability: number;
+  /** Interface index of a datapath port, or null. */
+  ifindexOf(odpPort: number): number | null;
 }
 
 /** IPFIX exporters of a bridge as far as translation asks (ovs: ofproto-dpif-ipfix.h). */

@@ -115,7 +115,7 @@ function pushEntry(e: XlateCacheEntry, stats: FlowStats, effects: CacheEffects):
       e.rule.credit(stats.packets, stats.bytes, stats.usedMs);
       return;
     case "group":
-      e.group.creditBucket(e.bucket, stats.packets, stats.bytes);
+      e.group.credit(e.bucket, stats.packets, stats.bytes);
       return;
     case "port":
       creditPorts(e.tx, e.rx, stats);

@@ -18,7 +18,7 @@ import type { PacketBuf } from "../packet/packet.ts";
 import type { Action, ActionOf } from "./actions/types.ts";
 import type { FrozenState, RecircPool } from "./recirc.ts";
 import type { Rule } from "./rule.ts";
-import type { Recorder } from "./trace.ts";
+import type { ParentNode, Recorder } from "./trace.ts";
 import type { XBridge, XBundle, XlateConfig, XPort } from "./xbridge.ts";
 import type { XlateCache } from "./xlate-cache.ts";
 
@@ -63,8 +63,9 @@ export interface FlowStats {
 /** A packet that ofproto/trace follows after a recirculation. */
 export interface RecircNode {
   readonly recircId: number;
-  /** With recirc_id and ct_zone set. */
+  /** The packet when it was forked, and the zone in which it was tracked. */
   readonly flow: FlowKey;
+  readonly zone: number;
   readonly nat: ActionOf<"nat"> | null;
   readonly packet: PacketBuf | null;
 }
@@ -99,8 +100,10 @@ export interface XlateIn {
   readonly inPacketOut: boolean;
   /** Time for learning and statistics. */
   readonly nowMs: number;
-  /** Drops may be made explicit, as the datapath supports it. */
-  readonly wantActions: boolean;
+  /** Takes packets of protocols that the switch itself speaks (CFM, BFD, LACP, STP, LLDP). */
+  readonly onSpecial:
+    | ((xport: XPort, slow: number, packet: PacketBuf, flow: FlowKey) => void)
+    | null;
 }
 
 /** What a translation answers (ovs: struct xlate_out). */
@@ -124,6 +127,8 @@ export interface BondRecirc {
   readonly recircId: number;
   readonly hashAlg: "l4" | "sym_l4";
   readonly hashBasis: number;
+  /** The datapath spreads by itself (`lb_output`), `recircId` being the bond's id. */
+  readonly lbOutput: boolean;
 }
 
 /** The functions of the parts of translation; assembled in xlate.ts. */
@@ -135,6 +140,8 @@ export interface XlateOps {
     isLast: boolean,
     groupBucketAction: boolean,
   ): void;
+  /** Translates a list of actions on a copy of the packet (ovs: clone_xlate_actions). */
+  cloneActions(ctx: XlateCtx, actions: readonly Action[], isLast: boolean): void;
   /** Looks a table up and translates the rule's actions (ovs: xlate_table_action). */
   tableAction(
     ctx: XlateCtx,
@@ -157,7 +164,12 @@ export interface XlateOps {
     isLast: boolean,
     truncate: boolean,
   ): void;
+  /** Appends the datapath actions that make the packet what `flow` is. */
   commit(ctx: XlateCtx): void;
+  /** Appends `set(tunnel(...))` for a tunnel of the given type. */
+  commitTunnel(ctx: XlateCtx, tunnelType: string): void;
+  /** Samples for IPFIX; ODPP_NONE stands for the input side. */
+  ipfix(ctx: XlateCtx, outputOdpPort: number): void;
   /** NORMAL. */
   normal(ctx: XlateCtx): void;
   /** Mirrors the packet to the members of `mirrors`, which are a bit set. */
@@ -170,14 +182,20 @@ export class XlateCtx {
   readonly xin: XlateIn;
   readonly ops: XlateOps;
   readonly rec: Recorder;
-  readonly sideEffects: boolean;
+  // Copies of what `xin` says, because the underlay of a native tunnel is translated without.
+  sideEffects: boolean;
+  stats: FlowStats | null;
+  xcache: XlateCache | null;
+  packet: PacketBuf | null;
   xbridge: XBridge;
   /** Version in which tables of `xbridge` are looked up. */
   tablesVersion: number;
   readonly flow: FlowKey;
   readonly baseFlow: FlowKey;
-  readonly wc: FlowKey;
+  wc: FlowKey;
   odp: OdpAction[] = [];
+  /** Netlink bytes of the lists that `odp` is nested in. */
+  odpOuterBytes = 0;
   slow = 0;
   error: XlateError = "ok";
   avoidCaching = false;
@@ -228,6 +246,9 @@ export class XlateCtx {
     this.ops = ops;
     this.rec = xin.recorder;
     this.sideEffects = xin.sideEffects;
+    this.stats = xin.stats;
+    this.xcache = xin.xcache;
+    this.packet = xin.packet;
     this.xbridge = xin.xbridge;
     this.tablesVersion = xin.xbridge.ofproto.tablesVersion;
     this.flow = xin.flow.slice();
@@ -264,4 +285,10 @@ export function report(
 /** The port of the current bridge with an OpenFlow number. */
 export function ctxPort(ctx: XlateCtx, ofpPort: number): XPort | null {
   return ctx.xbridge.xports.get(ofpPort) ?? null;
+}
+
+/** Records a node and makes it the parent of what follows; callers put `ctx.rec.nodes` back. */
+export function openNode(ctx: XlateCtx, node: ParentNode): void {
+  ctx.rec.add(node);
+  ctx.rec.nodes = node.subs;
 }
