@@ -131,18 +131,18 @@ export function fieldGetInto(
   out: FieldValue,
   tab: TunTable | null = null,
 ): void {
-  if (field.slot.words === 1) {
-    const v = view(field);
-    const n = ((key[field.slot.word] as number) >>> v.shift) & v.mask;
-    out[0] = field.format === "port32" ? portToOfp11(n & 0xffff) : n;
-    return;
-  }
   if (field.tunMetadata >= 0) {
     const loc = tab?.loc(field.tunMetadata);
     out.fill(0);
     if (loc !== undefined) {
       putTunMdTail(out, readTunMd(key, loc));
     }
+    return;
+  }
+  if (field.words === 1) {
+    const v = view(field);
+    const n = ((key[field.slot.word] as number) >>> v.shift) & v.mask;
+    out[0] = field.format === "port32" ? portToOfp11(n & 0xffff) : n;
     return;
   }
   for (let i = 0; i < field.words; i++) {
@@ -197,15 +197,15 @@ export function fieldSet(
   key: FlowKey,
   tab: TunTable | null = null,
 ): void {
-  if (field.slot.words === 1) {
-    setNarrow(field, value[0] as number, key);
-    return;
-  }
   if (field.tunMetadata >= 0) {
     const loc = tab?.loc(field.tunMetadata);
     if (loc !== undefined) {
       writeTunMd(key, loc, field.tunMetadata, tunMdTail(value, loc.bytes));
     }
+    return;
+  }
+  if (field.words === 1) {
+    setNarrow(field, value[0] as number, key);
     return;
   }
   for (let i = 0; i < field.words; i++) {

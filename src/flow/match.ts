@@ -132,7 +132,7 @@ export interface MatchSet {
   readonly error?: string;
 }
 
-/** Fields whose masked form keeps the value as the mask, an oddity of Open vSwitch's setters. */
+/** Fields whose setters take the value as the mask too, an oddity of Open vSwitch. */
 const VALUE_AS_MASK = new Set<Field>([
   F.tun_erspan_ver,
   F.tun_erspan_dir,
@@ -185,7 +185,7 @@ function isCidrWord(mask: number): boolean {
 function setExact(field: Field, value: FieldValue, m: Match): void {
   const n = value[0] as number;
   const slot = field.slot;
-  if (slot.words > 1) {
+  if (field.words > 1) {
     setWide(field, value, null, m);
     return;
   }
@@ -217,7 +217,9 @@ function setExact(field: Field, value: FieldValue, m: Match): void {
       return;
     default: {
       const bits = partBits(field);
-      if (bits === 0) {
+      if (VALUE_AS_MASK.has(field)) {
+        matchSlot(m, slot, n, n);
+      } else if (bits === 0) {
         matchSlot(m, slot, n);
       } else {
         setPart(field, n, bits, m);
@@ -269,7 +271,7 @@ function setWide(field: Field, value: FieldValue, mask: FieldValue | null, m: Ma
 function setMasked(field: Field, value: FieldValue, mask: FieldValue, m: Match): void {
   const n = value[0] as number;
   const bits = mask[0] as number;
-  if (field.slot.words > 1) {
+  if (field.words > 1) {
     setWide(field, value, mask, m);
   } else if (field === F.vlan_vid) {
     setVlanVidMasked(m, n, bits);
@@ -300,7 +302,10 @@ export function matchSetWild(field: Field, m: Match): void {
       return;
     default: {
       const bits = partBits(field);
-      if (bits === 0) {
+      if (field.words > 1) {
+        m.flow.fill(0, slot.word, slot.word + field.words);
+        m.wc.fill(0, slot.word, slot.word + field.words);
+      } else if (bits === 0) {
         clear(m.flow, slot);
         clear(m.wc, slot);
       } else {
