@@ -8,5 +8,6 @@ export * from "./l4.ts";
 export * from "./mpls.ts";
 export * from "./nsh.ts";
 export * from "./packet.ts";
+export * from "./pcap-format.ts";
 export * from "./tunnel-header.ts";
 export * from "./vlan.ts";
