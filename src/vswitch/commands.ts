@@ -19,6 +19,7 @@ import {
   type Tool,
 } from "./command.ts";
 import { MISC_COMMANDS } from "./commands/misc.ts";
+import { runVsctl, VSCTL_COMMANDS } from "./commands/vsctl.ts";
 import { getoptLong, type OptSpec } from "./getopt.ts";
 import { formatOptionList, parseOfctlOptions, VLOG_OPTIONS } from "./ofctl-options.ts";
 import { OVS_VERSION, type VSwitch } from "./vswitch.ts";
@@ -33,7 +34,7 @@ const LIST_COMMANDS: Command = {
 };
 
 /** All rows, family by family. */
-export const COMMANDS: readonly Command[] = [LIST_COMMANDS, ...MISC_COMMANDS];
+export const COMMANDS: readonly Command[] = [LIST_COMMANDS, ...MISC_COMMANDS, ...VSCTL_COMMANDS];
 
 /** The row of a command, or undefined. */
 export function findCommand(tool: Tool, name: string): Command | undefined {
@@ -185,6 +186,8 @@ function lookup(vs: VSwitch, argv: readonly string[], stdin: string): Lookup {
       return lookupAppctl(ctx, args);
     case "ovs-ofctl":
       return lookupOfctl(ctx, args);
+    case "ovs-vsctl":
+      return runVsctl(ctx, args);
     default:
       return { ...notAvailable(tool, "this tool"), exit: 127 };
   }

@@ -6,6 +6,9 @@
 
 import type { Clock, FileSystem, Rng } from "../lib/env.ts";
 import { encodeUtf8 } from "../lib/bytes.ts";
+import { Database } from "../ovsdb/database.ts";
+import { transact } from "../ovsdb/transaction.ts";
+import { vswitchSchema } from "../ovsdb/vswitch-schema.ts";
 import { Vlog } from "../lib/vlog.ts";
 
 /** The version that this program re-implements. */
@@ -59,6 +62,11 @@ export class VSwitch {
   readonly rng: Rng;
   readonly fs: FileSystem;
   readonly log: Vlog;
+  readonly db: Database;
+  /** Where messages say that the log is. */
+  logDir = "/var/log/openvswitch";
+  /** Brings the bridges in line with the database; set by the layer that makes bridges. */
+  private reconfigurer: (() => void) | undefined;
   /** What each turn of the main loop does, in order of registration. */
   private readonly runners: (() => void)[] = [];
 
@@ -68,6 +76,8 @@ export class VSwitch {
     this.rng = env.rng;
     this.fs = env.fs;
     this.log = new Vlog(this.clock);
+    this.db = new Database(vswitchSchema(), env.rng);
+    transact(this.db, (txn) => txn.insert("Open_vSwitch"));
   }
 
   /** Appends log lines to a file from now on. */
@@ -84,6 +94,11 @@ export class VSwitch {
       this.openLog(name);
     }
     return "";
+  }
+
+  /** Makes the bridges what the database says. */
+  reconfigure(): void {
+    this.reconfigurer?.();
   }
 
   /** Adds something to do in each turn of the main loop. */

@@ -1,0 +1,163 @@
+// A database: tables of rows, changed by transactions only.
+//
+// A Row is a snapshot that never changes; an update replaces it, so whoever holds one sees the
+// values of its time. The database counts, for each row, the strong references to it (garbage
+// collection) and remembers who refers to it weakly. References: RFC 7047 §3.1, §3.2; ovs:
+// ovsdb/table.c, ovsdb/row.c.
+
+import { assert, defined } from "../lib/errors.ts";
+import type { Atom } from "./atom.ts";
+import { type Datum, defaultDatum } from "./datum.ts";
+import type { ColumnSchema, DbSchema, TableSchema } from "./schema.ts";
+import { UuidMaker, type Uuid } from "./uuid.ts";
+import type { Rng } from "../lib/env.ts";
+
+export class Row {
+  readonly schema: TableSchema;
+  readonly uuid: Uuid;
+  readonly version: Uuid;
+  /** Values by column index. */
+  readonly data: readonly Datum[];
+
+  constructor(schema: TableSchema, uuid: Uuid, version: Uuid, data: readonly Datum[]) {
+    this.schema = schema;
+    this.uuid = uuid;
+    this.version = version;
+    this.data = data;
+  }
+
+  /** The value of a column, which must exist. */
+  get(column: string): Datum {
+    const c = defined(this.schema.columns.get(column), `${this.schema.name} has no ${column}`);
+    return this.at(c);
+  }
+
+  at(column: ColumnSchema): Datum {
+    return defined(this.data[column.index]);
+  }
+
+  /** The same row with another value in a column. */
+  with(column: ColumnSchema, value: Datum): Row {
+    return new Row(this.schema, this.uuid, this.version, this.data.with(column.index, value));
+  }
+
+  withVersion(version: Uuid): Row {
+    return new Row(this.schema, this.uuid, version, this.data);
+  }
+
+  /** The only or first member of a column, or undefined if it is empty. */
+  atom(column: string): Atom | undefined {
+    return this.get(column).keys[0];
+  }
+
+  /** A string (or uuid) column; undefined if it is an empty set. */
+  text(column: string): string | undefined {
+    const a = this.atom(column);
+    return a === undefined ? undefined : String(a);
+  }
+
+  /** A scalar string column such as a name. */
+  name(column = "name"): string {
+    return this.text(column) ?? "";
+  }
+
+  /** An integer column as a number; undefined if it is an empty set. */
+  int(column: string): number | undefined {
+    const a = this.atom(column);
+    return a === undefined ? undefined : Number(a);
+  }
+
+  /** A boolean column; undefined if it is an empty set. */
+  bool(column: string): boolean | undefined {
+    const a = this.atom(column);
+    return a === undefined ? undefined : a === true;
+  }
+
+  /** UUIDs (or strings) in a set column. */
+  texts(column: string): readonly string[] {
+    return this.get(column).keys.map(String);
+  }
+
+  /** A map from strings to strings. */
+  map(column: string): ReadonlyMap<string, string> {
+    const d = this.get(column);
+    return new Map(d.keys.map((k, i) => [String(k), String(d.values?.[i] ?? "")]));
+  }
+}
+
+export class Table {
+  readonly schema: TableSchema;
+  readonly rows = new Map<Uuid, Row>();
+  /** Strong references to rows of this table. */
+  readonly strongRefs = new Map<Uuid, number>();
+  /** Rows that refer weakly to a row of this table: row -> referring rows with their tables. */
+  readonly weakRefs = new Map<Uuid, Map<Uuid, string>>();
+
+  constructor(schema: TableSchema) {
+    this.schema = schema;
+  }
+}
+
+/** What a transaction did to one row. */
+export interface RowChange {
+  readonly table: TableSchema;
+  /** Undefined if the row was inserted. */
+  readonly old: Row | undefined;
+  /** Undefined if the row was deleted. */
+  readonly new: Row | undefined;
+}
+
+export type CommitListener = (changes: readonly RowChange[], comment: string) => void;
+
+export class Database {
+  readonly schema: DbSchema;
+  readonly tables: ReadonlyMap<string, Table>;
+  readonly uuids: UuidMaker;
+  private readonly listeners: CommitListener[] = [];
+
+  constructor(schema: DbSchema, rng: Rng) {
+    this.schema = schema;
+    this.uuids = new UuidMaker(rng);
+    const tables = new Map<string, Table>();
+    for (const t of schema.tables.values()) {
+      tables.set(t.name, new Table(t));
+    }
+    this.tables = tables;
+  }
+
+  /** A table of the schema; asking for another is a defect. */
+  table(name: string): Table {
+    return defined(this.tables.get(name), `no table ${name}`);
+  }
+
+  row(table: string, uuid: Uuid): Row | undefined {
+    return this.table(table).rows.get(uuid);
+  }
+
+  /** Rows of a table in order of insertion. */
+  rows(table: string): Iterable<Row> {
+    return this.table(table).rows.values();
+  }
+
+  newRow(schema: TableSchema, uuid: Uuid): Row {
+    const data = schema.columnList.map((c) => defaultDatum(c.type));
+    return new Row(schema, uuid, this.uuids.next(), data);
+  }
+
+  /** Calls `listener` after each commit that changed something. */
+  onCommit(listener: CommitListener): () => void {
+    this.listeners.push(listener);
+    return () => {
+      const i = this.listeners.indexOf(listener);
+      assert(i >= 0);
+      this.listeners.splice(i, 1);
+    };
+  }
+
+  /** For Transaction only: tells the listeners. */
+  announce(changes: readonly RowChange[], comment: string): void {
+    for (const l of [...this.listeners]) {
+      l(changes, comment);
+    }
+  }
+}

@@ -1,0 +1,430 @@
+// Datums: the values of columns, which are sets of atoms or maps from atoms to atoms.
+//
+// `keys` is sorted and without duplicates; `values`, present in maps only, runs beside it. A datum
+// never changes: operations answer new ones. References: RFC 7047 §5.1 <value>; ovs:
+// lib/ovsdb-data.c.
+
+import {
+  type Atom,
+  type AtomText,
+  atomFromJson,
+  atomFromText,
+  atomToJson,
+  checkAtom,
+  compareAtoms,
+  defaultAtom,
+  formatAtom,
+  formatAtomBare,
+  type SymbolTable,
+  unwrapPair,
+} from "./atom.ts";
+import { DbError, syntaxError } from "./db-error.ts";
+import { isJsonArray, type Json } from "./json.ts";
+import { type ColumnType, typeToEnglish } from "./types.ts";
+
+export interface Datum {
+  readonly keys: readonly Atom[];
+  readonly values: readonly Atom[] | undefined;
+}
+
+const EMPTY: readonly Atom[] = [];
+
+export function emptyDatum(type: ColumnType): Datum {
+  return { keys: EMPTY, values: type.value === undefined ? undefined : EMPTY };
+}
+
+export function defaultDatum(type: ColumnType): Datum {
+  if (type.min === 0) {
+    return emptyDatum(type);
+  }
+  const values = type.value === undefined ? undefined : [defaultAtom(type.value.type)];
+  return { keys: [defaultAtom(type.key.type)], values };
+}
+
+/** A set of the given atoms, which need not be sorted but must differ. */
+export function setDatum(atoms: readonly Atom[]): Datum {
+  return { keys: atoms.toSorted(compareAtoms), values: undefined };
+}
+
+/** A map of the given pairs, whose keys must differ. */
+export function mapDatum(pairs: Iterable<readonly [Atom, Atom]>): Datum {
+  const sorted = [...pairs].sort((a, b) => compareAtoms(a[0], b[0]));
+  return { keys: sorted.map((p) => p[0]), values: sorted.map((p) => p[1]) };
+}
+
+export function datumEquals(a: Datum, b: Datum): boolean {
+  const same = (x: readonly Atom[] | undefined, y: readonly Atom[] | undefined) =>
+    x === y || (x?.length === y?.length && x?.every((v, i) => v === y?.[i]) === true);
+  return same(a.keys, b.keys) && same(a.values, b.values);
+}
+
+export function isDefaultDatum(d: Datum, type: ColumnType): boolean {
+  return datumEquals(d, defaultDatum(type));
+}
+
+/** Order of two datums of one type: by number of members, then members (ovs: compare_3way). */
+export function compareDatums(a: Datum, b: Datum): number {
+  if (a.keys.length !== b.keys.length) {
+    return a.keys.length - b.keys.length;
+  }
+  for (const which of ["keys", "values"] as const) {
+    const x = a[which] ?? EMPTY;
+    const y = b[which] ?? EMPTY;
+    for (let i = 0; i < x.length; i++) {
+      const order = compareAtoms(x[i] ?? 0n, y[i] ?? 0n);
+      if (order !== 0) {
+        return order;
+      }
+    }
+  }
+  return 0;
+}
+
+/** Index of a key, or -1. */
+export function findKey(d: Datum, key: Atom): number {
+  let low = 0;
+  let high = d.keys.length;
+  while (low < high) {
+    const mid = (low + high) >>> 1;
+    if (compareAtoms(d.keys[mid] ?? 0n, key) < 0) {
+      low = mid + 1;
+    } else {
+      high = mid;
+    }
+  }
+  return low < d.keys.length && d.keys[low] === key ? low : -1;
+}
+
+/** Value of a key in a map, or undefined. */
+export function lookupKey(d: Datum, key: Atom): Atom | undefined {
+  const i = findKey(d, key);
+  return i < 0 ? undefined : d.values?.[i];
+}
+
+/** Pairs of a map; members of a set come with undefined. */
+function pairsOf(d: Datum): (readonly [Atom, Atom | undefined])[] {
+  return d.keys.map((k, i) => [k, d.values?.[i]] as const);
+}
+
+function fromPairs(pairs: readonly (readonly [Atom, Atom | undefined])[], isMap: boolean): Datum {
+  return {
+    keys: pairs.map((p) => p[0]),
+    values: isMap ? pairs.map((p) => p[1] ?? "") : undefined,
+  };
+}
+
+/** Members of both; of keys in both, `a` keeps its value unless `replace`. */
+export function unionDatums(a: Datum, b: Datum, replace = false): Datum {
+  const merged = new Map<Atom, Atom | undefined>(pairsOf(a));
+  for (const [k, v] of pairsOf(b)) {
+    if (replace || !merged.has(k)) {
+      merged.set(k, v);
+    }
+  }
+  const pairs = [...merged].sort((x, y) => compareAtoms(x[0], y[0]));
+  return fromPairs(pairs, a.values !== undefined);
+}
+
+/** Members of `a` that are not in `b`; in maps, where `b` has values, a pair must agree. */
+export function subtractDatum(a: Datum, b: Datum): Datum {
+  const kept = pairsOf(a).filter(([k, v]) => {
+    const i = findKey(b, k);
+    return i < 0 || (b.values !== undefined && b.values[i] !== v);
+  });
+  return fromPairs(kept, a.values !== undefined);
+}
+
+/** True if every member of `a` is in `b`; pairs must agree in value. */
+export function includesAll(a: Datum, b: Datum): boolean {
+  return pairsOf(a).every(([k, v]) => {
+    const i = findKey(b, k);
+    return i >= 0 && (a.values === undefined || b.values?.[i] === v);
+  });
+}
+
+/** True if no member of `a` is in `b`. */
+export function excludesAll(a: Datum, b: Datum): boolean {
+  return pairsOf(a).every(([k, v]) => {
+    const i = findKey(b, k);
+    return i < 0 || (a.values !== undefined && b.values?.[i] !== v);
+  });
+}
+
+/** Sorts; a duplicate key is an error with a text of its own. */
+function sortPairs(pairs: (readonly [Atom, Atom | undefined])[], isMap: boolean): Datum | string {
+  pairs.sort((a, b) => compareAtoms(a[0], b[0]));
+  for (let i = 1; i < pairs.length; i++) {
+    if (pairs[i]?.[0] === pairs[i - 1]?.[0]) {
+      return isMap ? "map contains duplicate key" : "set contains duplicate";
+    }
+  }
+  return fromPairs(pairs, isMap);
+}
+
+/** Members of a set or map in JSON; undefined if the JSON is a single atom. */
+function membersOf(json: Json, type: ColumnType): readonly Json[] | undefined {
+  const isMap = type.value !== undefined;
+  const looksLikeSet = isJsonArray(json) && json[0] === "set";
+  if (!isMap && !looksLikeSet) {
+    return undefined;
+  }
+  const kind = isMap ? "map" : "set";
+  const inner = unwrapPair(json, kind);
+  if (!isJsonArray(inner)) {
+    throw syntaxError(json, `expected ["${kind}", <array>]`);
+  }
+  const n = inner.length;
+  if (n < type.min || n > type.max) {
+    throw syntaxError(
+      json,
+      type.min === 1 && type.max === 1
+        ? `${kind} must have exactly one member but ${n} are present`
+        : `${kind} must have ${type.min} to ${maxText(type.max)} members but ${n} are present`,
+    );
+  }
+  return inner;
+}
+
+function maxText(max: number): string {
+  return String(max === Number.POSITIVE_INFINITY ? 0xffffffff : max);
+}
+
+/** Throws DbError if the JSON is no value of the type. */
+export function datumFromJson(json: Json, type: ColumnType, symbols?: SymbolTable): Datum {
+  const members = membersOf(json, type);
+  if (members === undefined) {
+    return { keys: [atomFromJson(json, type.key, symbols)], values: undefined };
+  }
+  const value = type.value;
+  const pairs = members.map((m): readonly [Atom, Atom | undefined] => {
+    if (value === undefined) {
+      return [atomFromJson(m, type.key, symbols), undefined];
+    }
+    if (!isJsonArray(m) || m.length !== 2) {
+      throw syntaxError(m, "expected 2-element array");
+    }
+    const [k = null, v = null] = m;
+    return [atomFromJson(k, type.key, symbols), atomFromJson(v, value, symbols)];
+  });
+  const datum = sortPairs(pairs, value !== undefined);
+  if (typeof datum === "string") {
+    throw new DbError("ovsdb error", datum);
+  }
+  return datum;
+}
+
+/** The same type without limits on the number of members. */
+export function relaxedType(type: ColumnType): ColumnType {
+  return { ...type, min: 0, max: Number.POSITIVE_INFINITY };
+}
+
+export function datumToJson(d: Datum, type: ColumnType): Json {
+  const { key, value } = type;
+  if (value !== undefined) {
+    const pairs = d.keys.map((k, i) => [
+      atomToJson(k, key.type),
+      atomToJson(d.values?.[i] ?? "", value.type),
+    ]);
+    return ["map", pairs];
+  }
+  const only = d.keys[0];
+  return d.keys.length === 1 && only !== undefined
+    ? atomToJson(only, key.type)
+    : ["set", d.keys.map((k) => atomToJson(k, key.type))];
+}
+
+/** True for the characters that end an unquoted word. */
+export function isTokenDelimiter(c: string): boolean {
+  return c === "" || ":=, []{}!<>".includes(c);
+}
+
+/** Reads a text word by word: quoted parts, backslashes, delimiters (ovs: ovsdb_token_parse). */
+export class TokenReader {
+  readonly text: string;
+  pos: number;
+
+  constructor(text: string, pos = 0) {
+    this.text = text;
+    this.pos = pos;
+  }
+
+  /** The character at the position, "" at the end. */
+  peek(): string {
+    return this.text[this.pos] ?? "";
+  }
+
+  skipSpaces(): void {
+    while (/[ \t\n\v\f\r]/.test(this.peek())) {
+      this.pos++;
+    }
+  }
+
+  /** The next word, its quotes and their escapes still in it; throws TokenError. */
+  token(): string {
+    const start = this.text.slice(this.pos);
+    let out = "";
+    let quoted = false;
+    while (this.pos < this.text.length) {
+      const c = this.peek();
+      if (c === "\\") {
+        this.pos++;
+        if (this.pos >= this.text.length) {
+          throw new TokenError(`${start}: backslash at end of argument`);
+        }
+        out += (quoted ? "\\" : "") + this.peek();
+        this.pos++;
+        continue;
+      }
+      if (!quoted && isTokenDelimiter(c)) {
+        break;
+      }
+      quoted = c === '"' ? !quoted : quoted;
+      out += c;
+      this.pos++;
+    }
+    if (quoted) {
+      throw new TokenError(`${start}: quoted string extends past end of argument`);
+    }
+    return out;
+  }
+}
+
+/** A text that cannot be parsed; the message is for the user. */
+export class TokenError extends Error {}
+
+function parsed(x: AtomText | string): AtomText {
+  if (typeof x === "string") {
+    throw new TokenError(x);
+  }
+  return x;
+}
+
+/** One member of a set or map in a text; a range of integers gives several. */
+function textMember(
+  r: TokenReader,
+  type: ColumnType,
+  symbols: SymbolTable | undefined,
+  allowRange: boolean,
+): (readonly [Atom, Atom | undefined])[] {
+  const start = r.text.slice(r.pos);
+  const key = parsed(atomFromText(r.token(), type.key, symbols, allowRange));
+  let value: Atom | undefined;
+  if (type.value !== undefined) {
+    r.skipSpaces();
+    if (r.peek() !== "=") {
+      throw new TokenError(`${start}: syntax error at "${r.peek()}" expecting "="`);
+    }
+    r.pos++;
+    r.skipSpaces();
+    value = parsed(atomFromText(r.token(), type.value, symbols)).atom;
+  }
+  const out: (readonly [Atom, Atom | undefined])[] = [];
+  const end = key.end ?? key.atom;
+  if (typeof key.atom === "bigint" && typeof end === "bigint") {
+    for (let i = key.atom; i <= end; i++) {
+      out.push([i, value]);
+    }
+  } else {
+    out.push([key.atom, value]);
+  }
+  return out;
+}
+
+/** The members up to the closing delimiter, which must be there if there was an opening one. */
+function textMembers(r: TokenReader, type: ColumnType, symbols: SymbolTable | undefined) {
+  const s = r.text;
+  const isMap = type.value !== undefined;
+  let end = "";
+  r.skipSpaces();
+  if (r.peek() === (isMap ? "{" : "[")) {
+    end = isMap ? "}" : "]";
+    r.pos++;
+    r.skipSpaces();
+  } else if (r.peek() === "") {
+    const kind = isMap ? '"{}" to specify the empty map' : '"[]" to specify the empty set';
+    throw new TokenError(`use ${kind}`);
+  }
+  const pairs: (readonly [Atom, Atom | undefined])[] = [];
+  while (r.peek() !== "" && r.peek() !== end) {
+    if (isTokenDelimiter(r.peek())) {
+      throw new TokenError(`${s}: unexpected "${r.peek()}" parsing ${typeToEnglish(type)}`);
+    }
+    pairs.push(...textMember(r, type, symbols, true));
+    r.skipSpaces();
+    if (r.peek() === ",") {
+      r.pos++;
+      r.skipSpaces();
+    }
+  }
+  if (r.peek() !== end) {
+    throw new TokenError(`${s}: missing "${end}" at end of data`);
+  }
+  if (end !== "") {
+    r.pos++;
+    r.skipSpaces();
+    if (r.peek() !== "") {
+      throw new TokenError(`${s}: trailing garbage after "${end}"`);
+    }
+  }
+  return pairs;
+}
+
+/** Parses the text of a value; throws TokenError or DbError with the text for the user. */
+export function datumFromText(s: string, type: ColumnType, symbols?: SymbolTable): Datum {
+  const isMap = type.value !== undefined;
+  const pairs = textMembers(new TokenReader(s), type, symbols);
+  const n = pairs.length;
+  const unit = isMap ? "pair(s)" : "value(s)";
+  if (n < type.min) {
+    throw new TokenError(`${s}: ${n} ${unit} specified but the minimum number is ${type.min}`);
+  }
+  if (n > type.max) {
+    throw new TokenError(`${s}: ${n} ${unit} specified but the maximum number is ${type.max}`);
+  }
+  const datum = sortPairs(pairs, isMap);
+  if (typeof datum === "string") {
+    throw new TokenError(
+      `${s}: ${isMap ? "map contains duplicate key" : "set contains duplicate value"}`,
+    );
+  }
+  return datum;
+}
+
+/** Text that parses back: brackets unless the type allows just one member. */
+export function formatDatum(d: Datum, type: ColumnType): string {
+  const { key, value } = type;
+  const members = d.keys.map((k, i) => {
+    const text = formatAtom(k, key.type);
+    return value === undefined ? text : `${text}=${formatAtom(d.values?.[i] ?? "", value.type)}`;
+  });
+  const body = members.join(", ");
+  if (type.max === 1 && d.keys.length > 0) {
+    return body;
+  }
+  return value === undefined ? `[${body}]` : `{${body}}`;
+}
+
+/** Text without brackets and quotes, for scripts. */
+export function formatDatumBare(d: Datum, type: ColumnType): string {
+  const { key, value } = type;
+  return d.keys
+    .map((k, i) => {
+      const text = formatAtomBare(k, key.type);
+      return value === undefined
+        ? text
+        : `${text}=${formatAtomBare(d.values?.[i] ?? "", value.type)}`;
+    })
+    .join(" ");
+}
+
+/** Throws DbError if a member breaks a constraint of the type. */
+export function checkDatum(d: Datum, type: ColumnType): void {
+  for (const k of d.keys) {
+    checkAtom(k, type.key);
+  }
+  if (type.value !== undefined) {
+    for (const v of d.values ?? EMPTY) {
+      checkAtom(v, type.value);
+    }
+  }
+}

@@ -1,0 +1,71 @@
+// Reading JSON objects member by member, with the complaints of ovsdb-server.
+//
+// Reference: ovs: lib/ovsdb-parser.c.
+
+import { type DbError, syntaxError } from "./db-error.ts";
+import { isJsonObject, type Json, type JsonObject } from "./json.ts";
+
+/** Takes members of an object one by one and complains about those nobody asked for. */
+export class Members {
+  private readonly json: JsonObject;
+  private readonly what: string;
+  private readonly used = new Set<string>();
+
+  constructor(json: Json, what: string) {
+    this.what = what;
+    if (!isJsonObject(json)) {
+      throw syntaxError(null, `Parsing ${what} failed: Object expected.`);
+    }
+    this.json = json;
+  }
+
+  fail(message: string): DbError {
+    return syntaxError(this.json, `Parsing ${this.what} failed: ${message}`);
+  }
+
+  /** The member if it is there; `accept` decides whether its type is right. */
+  optional<T extends Json>(name: string, accept: (j: Json) => j is T): T | undefined {
+    const value = Object.hasOwn(this.json, name) ? this.json[name] : undefined;
+    if (value === undefined) {
+      return undefined;
+    }
+    if (!accept(value)) {
+      throw this.fail(`Type mismatch for member '${name}'.`);
+    }
+    this.used.add(name);
+    return value;
+  }
+
+  required<T extends Json>(name: string, accept: (j: Json) => j is T): T {
+    const value = this.optional(name, accept);
+    if (value === undefined) {
+      throw this.fail(`Required '${name}' member is missing.`);
+    }
+    return value;
+  }
+
+  finish(): void {
+    const extra = Object.keys(this.json).filter((k) => !this.used.has(k));
+    const n = extra.length;
+    if (n > 1) {
+      throw this.fail(
+        `Member '${extra[0]}' and ${n - 1} other member${n > 2 ? "s" : ""} ` +
+          "are present but not allowed here.",
+      );
+    }
+    if (n === 1) {
+      throw this.fail(`Member '${extra[0]}' is present but not allowed here.`);
+    }
+  }
+}
+
+export const isString = (j: Json): j is string => typeof j === "string";
+export const isInteger = (j: Json): j is bigint => typeof j === "bigint";
+export const isBoolean = (j: Json): j is boolean => typeof j === "boolean";
+export const isNumber = (j: Json): j is bigint | number =>
+  typeof j === "bigint" || typeof j === "number";
+export const isAny = (j: Json): j is Json => j !== undefined;
+export const isObject = (j: Json): j is JsonObject => isJsonObject(j);
+export const isArray = (j: Json): j is readonly Json[] => Array.isArray(j);
+/** RFC 7047 <id>. */
+export const isId = (j: Json): j is string => typeof j === "string" && /^[A-Za-z_]\w*$/.test(j);

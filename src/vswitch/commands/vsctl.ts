@@ -1,0 +1,491 @@
+// `ovs-vsctl`: a command line of options and commands, run as one transaction.
+//
+// Options that belong to commands may stand before the first command; further commands follow
+// after "--". After the transaction the switch is reconfigured at once, so there is nothing to
+// wait for. References: ovs: utilities/ovs-vsctl.c main, parse_options, do_vsctl; lib/db-ctl-base.c
+// parse_command.
+
+import { formatJson } from "../../ovsdb/json.ts";
+import { DbError } from "../../ovsdb/db-error.ts";
+import { setDatum } from "../../ovsdb/datum.ts";
+import {
+  CELL_FORMATS,
+  DEFAULT_STYLE,
+  formatTable,
+  TABLE_FORMATS,
+  type TableStyle,
+  type TextTable,
+} from "../../ovsdb/text-table.ts";
+import { Transaction } from "../../ovsdb/transaction.ts";
+import type { Uuid } from "../../ovsdb/uuid.ts";
+import { type Command, type CommandContext, fatal, ok, type Reply } from "../command.ts";
+import { getoptLong, type OptSpec, type ParsedOpt } from "../getopt.ts";
+import { formatOptionList, SSL_OPTIONS, VLOG_OPTIONS } from "../ofctl-options.ts";
+import { OVS_VERSION, type VSwitch } from "../vswitch.ts";
+import { CONFIG_CTL_COMMANDS } from "./vsctl-config.ts";
+import {
+  type CtlCommand,
+  type CtlContext,
+  die,
+  escapeArgs,
+  rowIdHelp,
+  Symbols,
+  VsctlFatal,
+} from "./vsctl-core.ts";
+import { DB_CTL_COMMANDS } from "./vsctl-db.ts";
+import { PORT_CTL_COMMANDS } from "./vsctl-ports.ts";
+import { SHOW_CTL_COMMANDS } from "./vsctl-show.ts";
+
+const ME = "ovs-vsctl";
+
+const CTL_COMMANDS: readonly CtlCommand[] = [
+  ...PORT_CTL_COMMANDS,
+  ...CONFIG_CTL_COMMANDS,
+  ...SHOW_CTL_COMMANDS,
+  ...DB_CTL_COMMANDS,
+];
+
+const GLOBAL_OPTIONS: readonly OptSpec[] = [
+  { name: "db", arg: "required" },
+  { name: "no-syslog", arg: "none" },
+  { name: "no-wait", arg: "none" },
+  { name: "dry-run", arg: "none" },
+  { name: "oneline", arg: "none" },
+  { name: "timeout", arg: "required", short: "t" },
+  { name: "retry", arg: "none" },
+  { name: "help", arg: "none", short: "h" },
+  { name: "commands", arg: "none" },
+  { name: "options", arg: "none" },
+  { name: "leader-only", arg: "none" },
+  { name: "no-leader-only", arg: "none" },
+  { name: "shuffle-remotes", arg: "none" },
+  { name: "no-shuffle-remotes", arg: "none" },
+  { name: "version", arg: "none", short: "V" },
+  ...VLOG_OPTIONS,
+  { name: "format", arg: "required", short: "f" },
+  { name: "data", arg: "required", short: "d" },
+  { name: "no-headings", arg: "none" },
+  { name: "pretty", arg: "none" },
+  { name: "bare", arg: "none" },
+  { name: "max-column-width", arg: "required" },
+  ...SSL_OPTIONS,
+  { name: "bootstrap-ca-cert", arg: "required" },
+  { name: "peer-ca-cert", arg: "required" },
+];
+
+/** Options of all commands: they may stand before the first one. */
+const LOCAL_OPTIONS: readonly OptSpec[] = [
+  ...new Map(
+    CTL_COMMANDS.flatMap((c) => c.options.split(","))
+      .filter((o) => o !== "")
+      .map((o): [string, OptSpec] => {
+        const name = o.replace(/^--|[=?]$/g, "");
+        return [name, { name, arg: o.endsWith("=") ? "required" : "none" }];
+      }),
+  ).values(),
+];
+
+interface GlobalOptions {
+  wait: boolean;
+  dryRun: boolean;
+  oneline: boolean;
+  timeoutS: number | undefined;
+  style: TableStyle;
+  print: "help" | "commands" | "options" | "version" | undefined;
+  readonly local: Map<string, string | undefined>;
+}
+
+function oneOf<T extends string>(all: readonly T[], value: string, what: string): T {
+  return all.find((v) => v === value) ?? die(`unknown ${what} format "${value}"`);
+}
+
+function positive(text: string, what: string): number {
+  const n = /^\s*\+?\d+$/.test(text) ? Number(text) : 0;
+  return n > 0 ? n : die(`value ${text} on ${what} is invalid`);
+}
+
+function applyStyle(style: TableStyle, { name, arg = "" }: ParsedOpt): TableStyle {
+  switch (name) {
+    case "format":
+      return { ...style, format: oneOf(TABLE_FORMATS, arg, "output") };
+    case "data":
+      return { ...style, cells: oneOf(CELL_FORMATS, arg, "data") };
+    case "no-headings":
+      return { ...style, headings: false };
+    case "pretty":
+      return { ...style, pretty: true };
+    case "bare":
+      return { ...style, format: "list", cells: "bare", headings: false };
+    case "max-column-width":
+      return { ...style, maxColumnWidth: Number.parseInt(arg, 10) || 0 };
+    default:
+      return style;
+  }
+}
+
+function applyOption(o: GlobalOptions, opt: ParsedOpt): void {
+  const { name, arg } = opt;
+  o.style = applyStyle(o.style, opt);
+  switch (name) {
+    case "no-wait":
+      o.wait = false;
+      return;
+    case "dry-run":
+      o.dryRun = true;
+      return;
+    case "oneline":
+      o.oneline = true;
+      return;
+    case "timeout":
+      o.timeoutS = positive(arg ?? "", "-t or --timeout");
+      return;
+    case "help":
+    case "commands":
+    case "options":
+    case "version":
+      o.print ??= name;
+      return;
+  }
+  if (LOCAL_OPTIONS.some((s) => s.name === name)) {
+    if (o.local.has(`--${name}`)) {
+      die(`'${name}' option specified multiple times`);
+    }
+    o.local.set(`--${name}`, arg);
+  }
+}
+
+/** One command of the line with its own options. */
+interface Call {
+  readonly command: CtlCommand;
+  readonly argv: readonly string[];
+  readonly options: ReadonlyMap<string, string | undefined>;
+}
+
+/** Checks that a command knows its options and that values are where they must be. */
+function checkOptions(command: CtlCommand, options: ReadonlyMap<string, string | undefined>): void {
+  const known = command.options.split(",");
+  for (const [option, value] of options) {
+    const takesValue = known.includes(`${option}=`);
+    if (!takesValue && !known.includes(option)) {
+      die(`'${command.name}' command has no '${option}' option`);
+    }
+    if (takesValue && value === undefined) {
+      die(`missing argument to '${option}' option on '${command.name}' command`);
+    }
+    if (!takesValue && value !== undefined) {
+      die(`'${option}' option on '${command.name}' does not accept an argument`);
+    }
+  }
+}
+
+function checkArity(command: CtlCommand, args: readonly string[]): void {
+  const [min, max] = command.args;
+  if (args.length < min) {
+    die(`'${command.name}' command requires at least ${min} arguments`);
+  }
+  if (args.length > max) {
+    const note = args.some((a) => a.startsWith("-"))
+      ? ' (note that options must precede command names and follow a "--" argument)'
+      : "";
+    die(`'${command.name}' command takes at most ${max} arguments${note}`);
+  }
+}
+
+function parseCall(words: readonly string[], local: ReadonlyMap<string, string | undefined>): Call {
+  const options = new Map(local);
+  let i = 0;
+  for (; words[i]?.startsWith("-"); i++) {
+    const word = words[i] ?? "";
+    const eq = word.indexOf("=");
+    const key = eq < 0 ? word : word.slice(0, eq);
+    if (options.has(key)) {
+      die(`'${word}' option specified multiple times`);
+    }
+    options.set(key, eq < 0 ? undefined : word.slice(eq + 1));
+  }
+  const name = words[i] ?? die("missing command name (use --help for help)");
+  const command =
+    CTL_COMMANDS.find((c) => c.name === name) ??
+    die(`unknown command '${name}'; use --help for help`);
+  const argv = words.slice(i);
+  checkOptions(command, options);
+  checkArity(command, argv.slice(1));
+  return { command, argv, options };
+}
+
+/** Splits a line at "--" words. */
+function parseCalls(
+  words: readonly string[],
+  local: ReadonlyMap<string, string | undefined>,
+): Call[] {
+  const calls: Call[] = [];
+  let pending = local;
+  for (let start = 0, i = 0; i <= words.length; i++) {
+    if (i < words.length && words[i] !== "--") {
+      continue;
+    }
+    if (i > start) {
+      calls.push(parseCall(words.slice(start, i), pending));
+      pending = new Map();
+    } else if (pending.size > 0) {
+      die("missing command name (use --help for help)");
+    }
+    start = i + 1;
+  }
+  return calls.length === 0 ? die("missing command name (use --help for help)") : calls;
+}
+
+/** What a whole line has printed on standard error, and the numbers of its log messages. */
+class Stderr {
+  text = "";
+  private count: number;
+  private readonly vs: VSwitch;
+
+  constructor(vs: VSwitch, logged: number) {
+    this.vs = vs;
+    this.count = logged;
+  }
+
+  warn = (module: string, text: string): void => {
+    this.count++;
+    const time = new Date(this.vs.clock.wallMs()).toISOString().slice(0, 19);
+    const number = String(this.count).padStart(5, "0");
+    this.text += `${time}Z|${number}|${module}|WARN|${text}\n`;
+  };
+}
+
+function warnUnreferenced(symbols: Symbols, err: Stderr): void {
+  for (const [name, s] of symbols.entries) {
+    if (!s.created) {
+      die(
+        `row id "${name}" is referenced but never created ` +
+          `(e.g. with "-- --id=${name} create ...")`,
+      );
+    }
+    if (!s.strong) {
+      const how = s.weak ? "only a weak reference to it was" : "no reference to it was";
+      err.warn(
+        "vsctl",
+        `row id "${name}" was created but ${how} inserted, ` +
+          "so it will not actually appear in the database",
+      );
+    }
+  }
+}
+
+/** Errors of interfaces that this line added, as the switch has recorded them. */
+function checkNewIfaces(vs: VSwitch, uuids: readonly Uuid[], err: Stderr): void {
+  let failed = false;
+  for (const uuid of uuids) {
+    const iface = vs.db.row("Interface", uuid);
+    const ofport = iface?.int("ofport");
+    if (iface === undefined || (ofport !== undefined && ofport !== -1)) {
+      continue;
+    }
+    const why = iface.text("error") ?? "";
+    err.text +=
+      `${ME}: Error detected while setting up '${iface.name()}'` +
+      `${why === "" ? "" : `: ${why}`}.  See ovs-vswitchd log for details.\n`;
+    failed = true;
+  }
+  if (failed) {
+    err.text += `${ME}: The default log directory is "${vs.logDir}".\n`;
+  }
+}
+
+/** One command's answer as a line without line breaks. */
+function oneLine(text: string): string {
+  const escaped = text.replace(/\n$/, "").replaceAll("\\", "\\\\").replaceAll("\n", "\\n");
+  return `${escaped}\n`;
+}
+
+interface Answer {
+  readonly output: string;
+  readonly table: TextTable | undefined;
+}
+
+function formatAnswers(answers: readonly Answer[], o: GlobalOptions): string {
+  let out = "";
+  let first = true;
+  for (const { output, table } of answers) {
+    if (table !== undefined) {
+      out += formatTable(table, o.style, first);
+      first = false;
+    } else {
+      out += o.oneline ? oneLine(output) : output;
+    }
+  }
+  return out;
+}
+
+/** A condition did not hold: nothing else runs here that could make it true, so time runs out. */
+function timedOut(err: Stderr): Reply {
+  err.warn("fatal_signal", "terminating with signal 14 (Alarm clock)");
+  return { exit: 142, stdout: "", stderr: err.text };
+}
+
+function runCalls(
+  vs: VSwitch,
+  calls: readonly Call[],
+  o: GlobalOptions,
+  words: readonly string[],
+): Reply {
+  const err = new Stderr(vs, calls.some((c) => c.command.writes) ? 1 : 0);
+  const txn = new Transaction(vs.db);
+  const symbols = new Symbols(vs.db.uuids);
+  const [first] = txn.rows("Open_vSwitch");
+  const root = (first ?? txn.insert("Open_vSwitch")).uuid;
+  const newIfaces: Uuid[] = [];
+  const answers: Answer[] = [];
+  const context = (call: Call, last: boolean): CtlContext => ({
+    vs,
+    txn,
+    symbols,
+    root,
+    warn: err.warn,
+    newIfaces,
+    argv: call.argv,
+    options: call.options,
+    output: "",
+    table: undefined,
+    tryAgain: false,
+    last,
+  });
+  try {
+    for (const call of calls) {
+      call.command.prepare?.(context(call, false));
+    }
+    for (const [i, call] of calls.entries()) {
+      const ctx = context(call, i === calls.length - 1);
+      call.command.run?.(ctx);
+      if (ctx.tryAgain) {
+        return timedOut(err);
+      }
+      answers.push({ output: ctx.output, table: ctx.table });
+    }
+    warnUnreferenced(symbols, err);
+    txn.addComment(`${ME}: ${escapeArgs(words)}`);
+    if (!o.dryRun) {
+      commit(vs, txn, root, o.wait);
+    }
+  } catch (e) {
+    if (e instanceof VsctlFatal) {
+      const text = e.message === "" ? "" : `${ME}: ${e.message}\n`;
+      return { exit: e.status, stdout: "", stderr: err.text + text };
+    }
+    throw e;
+  }
+  const stdout = formatAnswers(answers, o);
+  if (o.wait && !o.dryRun) {
+    checkNewIfaces(vs, newIfaces, err);
+  }
+  return { exit: 0, stdout, stderr: err.text };
+}
+
+/** Commits and lets the switch take the new configuration. */
+function commit(vs: VSwitch, txn: Transaction, root: Uuid, wait: boolean): void {
+  if (wait && txn.isChanged()) {
+    const next = BigInt(txn.row("Open_vSwitch", root)?.int("next_cfg") ?? 0) + 1n;
+    txn.set("Open_vSwitch", root, "next_cfg", setDatum([next]));
+  }
+  try {
+    txn.commit();
+  } catch (e) {
+    if (e instanceof DbError) {
+      die(`transaction error: ${formatJson(e.toJson(), { sort: true })}`);
+    }
+    throw e;
+  }
+  vs.reconfigure();
+}
+
+/** Arguments as `--commands` prints them: each word with !, ?, + or * for how often it comes. */
+function argumentMarks(usage: string): string {
+  return usage
+    .split(" ")
+    .filter((w) => w !== "")
+    .map((word) => {
+      const repeated = word.endsWith("...");
+      const bare = word.replace(/\.+$/, "");
+      const optional = /^\[.*\]$/.test(bare) && !/^\[[^\]]*\]./.test(bare);
+      const mark = optional ? (repeated ? "*" : "?") : repeated ? "+" : "!";
+      const body = (optional ? bare.slice(1, -1) : bare).replaceAll("]", "").replaceAll("[", "?");
+      return mark + body;
+    })
+    .join(" ");
+}
+
+function printed(what: NonNullable<GlobalOptions["print"]>, vs: VSwitch): Reply {
+  switch (what) {
+    case "version":
+      return ok(`${ME} (Open vSwitch) ${OVS_VERSION}\nDB Schema ${vs.db.schema.version}\n`);
+    case "options":
+      return ok(formatOptionList(GLOBAL_OPTIONS).replaceAll("[ARG]", "ARG"));
+    case "commands":
+      return ok(
+        CTL_COMMANDS.map((c) => {
+          const options = c.options.split(",").filter((s) => s !== "");
+          return `${options.map((s) => `[${s}] `).join("")},${c.name},${argumentMarks(c.usage)}\n`;
+        }).join(""),
+      );
+    case "help":
+      return ok(helpText(vs));
+  }
+}
+
+function helpText(vs: VSwitch): string {
+  const commands = CTL_COMMANDS.map((c) => {
+    const head = `${c.name} ${c.usage}`.trimEnd();
+    return `  ${head.padEnd(40)} ${c.doc}\n`;
+  });
+  const tables = [...vs.db.schema.tables.keys()].sort().map((t) => {
+    const by = rowIdHelp(t);
+    return `  ${t}: by UUID${by === undefined ? "" : `, ${by}`}\n`;
+  });
+  return (
+    `${ME}: ovs-vswitchd management utility\nusage: ${ME} [OPTIONS] COMMAND [ARG...]\n\n` +
+    `Commands:\n${commands.join("")}\nTables and how to name their rows:\n${tables.join("")}`
+  );
+}
+
+/** Answers a command line of ovs-vsctl (without the program's name). */
+export function runVsctl(ctx: CommandContext, words: readonly string[]): Reply {
+  try {
+    const parsed = getoptLong(words, [...GLOBAL_OPTIONS, ...LOCAL_OPTIONS], true);
+    if ("error" in parsed) {
+      return fatal(ME, parsed.error);
+    }
+    const o: GlobalOptions = {
+      wait: true,
+      dryRun: false,
+      oneline: false,
+      timeoutS: undefined,
+      style: DEFAULT_STYLE,
+      print: undefined,
+      local: new Map(),
+    };
+    for (const opt of parsed.opts) {
+      applyOption(o, opt);
+      if (o.print !== undefined) {
+        return printed(o.print, ctx.vs);
+      }
+    }
+    return runCalls(ctx.vs, parseCalls(parsed.rest, o.local), o, [ME, ...words]);
+  } catch (e) {
+    if (e instanceof VsctlFatal) {
+      return fatal(ME, e.message);
+    }
+    throw e;
+  }
+}
+
+/** Rows of the command table; each runs as a line of its own. */
+export const VSCTL_COMMANDS: readonly Command[] = CTL_COMMANDS.map((c) => ({
+  tool: ME,
+  name: c.name,
+  usage: c.usage,
+  args: c.args,
+  doc: c.doc,
+  writes: c.writes,
+  run: (ctx, argv) => runVsctl(ctx, argv),
+}));
