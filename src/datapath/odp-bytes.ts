@@ -1,142 +1,176 @@
-// How many bytes a list of datapath actions takes as Netlink attributes.
+// How many bytes a list of datapath actions takes as a Netlink message.
 //
-// Open vSwitch keeps actions in that form and limits its length, which is what a translation that
-// produces too many of them runs into. An attribute has a header of 4 bytes and is padded to a
-// multiple of 4 (ovs: include/linux/openvswitch.h, lib/netlink.h; lib/odp-util.c odp_put_*).
+// Nothing is sent as Netlink here, but Open vSwitch limits translations by that size, so it can be
+// seen: a resubmit beyond 64 kB of actions is refused.
+// ovs: lib/netlink.h NLA_HDRLEN, NLA_ALIGN; include/linux/openvswitch.h.
 
-import { ODP_KEYS, type OdpAction, type OdpKeyAttr, type OdpNat } from "./odp-action.ts";
+import {
+  ODP_KEYS,
+  type OdpAction,
+  type OdpKeyAttr,
+  type OdpTunnel,
+  type TunnelAttr,
+} from "./odp-action.ts";
 
-const NLA_HEADER = 4;
-/** An attribute of up to 4 bytes. */
-const SMALL = NLA_HEADER + 4;
-/** ovs: sizeof(struct user_action_cookie). */
-const USER_COOKIE_BYTES = 48;
-/** ovs: sizeof(struct ovs_action_push_tnl). */
-const TNL_PUSH_BYTES = 528;
+const HDR = 4;
+/** Sizes of the structures that actions carry. */
+const COOKIE_BYTES = 48;
+const COOKIE_BYTES_MIN = 8;
+const MPLS_BYTES = 8;
+const HASH_BYTES = 8;
+const TNL_PUSH_BYTES = 16;
+const ETH_BYTES = 12;
+const NSH_BASE_BYTES = 8;
+const NSH_MD1_BYTES = 16;
+const NSH_MD_TYPE1 = 1;
+const NSH_MDTYPE_WORD = 2;
 
-function attr(payload: number): number {
-  return NLA_HEADER + Math.ceil(payload / 4) * 4;
+function align(n: number): number {
+  return (n + 3) & ~3;
 }
 
-/** The structure of a key attribute without padding. */
-function keyBytes(name: Exclude<OdpKeyAttr["attr"], "tunnel" | "encap">): number {
-  return ODP_KEYS[name].fields.reduce((n, f) => n + f.bits / 8, 0);
+/** An attribute with so many bytes of payload. */
+function attr(bytes: number): number {
+  return HDR + align(bytes);
 }
 
-const TUNNEL_ATTR_BYTES = new Map<string, number>([
-  ["id", 8],
-  ["ipv4_src", 4],
-  ["ipv4_dst", 4],
-  ["tos", 1],
-  ["ttl", 1],
-  ["tp_src", 2],
-  ["tp_dst", 2],
-  ["vxlan", SMALL],
-  ["ipv6_src", 16],
-  ["ipv6_dst", 16],
-  ["erspan", 12],
-  ["gtpu", 4],
-]);
-
-function setBytes(key: OdpKeyAttr): number {
-  if (key.attr === "tunnel") {
-    const { attrs, geneve } = key.tunnel;
-    const inner = attrs.reduce(
-      (n, a) => n + attr(a === "geneve" ? geneve.length : (TUNNEL_ATTR_BYTES.get(a) ?? 0)),
-      0,
-    );
-    return attr(inner);
-  }
-  if (key.attr === "encap") {
-    return key.encap.reduce((n, k) => n + setBytes(k), NLA_HEADER);
-  }
-  return attr(keyBytes(key.attr));
+/** Bytes of the structure of a key attribute, its padding included. */
+function structBytes(bits: readonly number[]): number {
+  const bytes = bits.reduce((sum, b) => sum + b / 8, 0);
+  return bits.some((b) => b === 32 || b === 128) ? align(bytes) : bytes;
 }
 
-function natBytes(nat: OdpNat): number {
-  let n = NLA_HEADER;
-  for (const flag of [nat.type !== null, nat.persistent, nat.hash, nat.random]) {
-    n += flag ? NLA_HEADER : 0;
-  }
-  for (const addr of [nat.min, nat.max]) {
-    n += addr === null ? 0 : attr(addr.length * 4);
-  }
-  for (const port of [nat.portMin, nat.portMax]) {
-    n += port === 0 ? 0 : SMALL;
+const KEY_BYTES = new Map(
+  Object.values(ODP_KEYS).map((d) => [d.attr, structBytes(d.fields.map((f) => f.bits))]),
+);
+
+const TUNNEL_BYTES: Readonly<Record<TunnelAttr, number>> = {
+  id: 8,
+  ipv4_src: 4,
+  ipv4_dst: 4,
+  tos: 1,
+  ttl: 1,
+  df: 0,
+  csum: 0,
+  oam: 0,
+  geneve: 0,
+  tp_src: 2,
+  tp_dst: 2,
+  vxlan: 8,
+  ipv6_src: 16,
+  ipv6_dst: 16,
+  erspan: 12,
+  gtpu: 2,
+};
+
+function tunnelBytes(t: OdpTunnel): number {
+  return t.attrs.reduce(
+    (sum, a) => sum + attr(a === "geneve" ? t.geneve.length : TUNNEL_BYTES[a]),
+    0,
+  );
+}
+
+function nshBytes(key: Uint32Array, factor: number, md2Bytes: number): number {
+  let n = attr(NSH_BASE_BYTES * factor);
+  if (key[NSH_MDTYPE_WORD] === NSH_MD_TYPE1) {
+    n += attr(NSH_MD1_BYTES * factor);
+  } else if (md2Bytes > 0) {
+    n += attr(md2Bytes);
   }
   return n;
 }
 
-function ctBytes(a: Extract<OdpAction, { kind: "ct" }>): number {
-  let n = NLA_HEADER + SMALL;
-  n += a.commit ? NLA_HEADER + SMALL : 0;
-  n += a.mark === null ? 0 : attr(8);
-  n += a.label === null ? 0 : attr(32);
-  n += a.helper === null ? 0 : attr(a.helper.length + 1);
-  n += a.timeout === null ? 0 : attr(a.timeout.length + 1);
-  return n + (a.nat === null ? 0 : natBytes(a.nat));
-}
-
-function userspaceBytes(a: Extract<OdpAction, { kind: "userspace" }>): number {
-  let n = NLA_HEADER + SMALL;
-  if (a.cookie !== null) {
-    n += attr(a.cookie.type === "raw" ? a.cookie.bytes.length : USER_COOKIE_BYTES);
+function keyBytes(k: OdpKeyAttr): number {
+  if (k.attr === "tunnel") {
+    return attr(tunnelBytes(k.tunnel));
   }
-  n += a.tunnelOutPort === null ? 0 : SMALL;
-  return n + (a.includeActions ? NLA_HEADER : 0);
+  if (k.attr === "encap") {
+    return attr(k.encap.reduce((sum, x) => sum + keyBytes(x), 0));
+  }
+  if (k.attr === "nsh") {
+    return attr(nshBytes(k.value, 1, 0));
+  }
+  return attr(k.attr === "mpls" ? k.value.length * 4 : (KEY_BYTES.get(k.attr) ?? 0));
 }
 
-/** Netlink bytes of one action. */
-function odpActionBytes(a: OdpAction): number {
+function userspaceBytes(a: OdpAction & { kind: "userspace" }): number {
+  let n = attr(4);
+  if (a.cookie !== null) {
+    const bytes = a.cookie.type === "raw" ? a.cookie.bytes.length : COOKIE_BYTES;
+    n += attr(Math.max(COOKIE_BYTES_MIN, bytes));
+  }
+  n += a.tunnelOutPort !== null ? attr(4) : 0;
+  return n + (a.includeActions ? attr(0) : 0);
+}
+
+function ctBytes(a: OdpAction & { kind: "ct" }): number {
+  let n = a.commit || a.force ? attr(0) : 0;
+  n += a.zone !== 0 ? attr(2) : 0;
+  n += a.mark !== null ? attr(8) : 0;
+  n += a.label !== null ? attr(32) : 0;
+  n += a.helper !== null ? attr(a.helper.length + 1) : 0;
+  n += a.timeout !== null ? attr(a.timeout.length + 1) : 0;
+  if (a.nat !== null) {
+    const { nat } = a;
+    let m = nat.type !== null ? attr(0) : 0;
+    m += nat.min !== null ? attr(nat.min.length * 4) : 0;
+    m += nat.max !== null ? attr(nat.max.length * 4) : 0;
+    m += (nat.portMin !== 0 ? attr(2) : 0) + (nat.portMax !== 0 ? attr(2) : 0);
+    m += [nat.persistent, nat.hash, nat.random].filter(Boolean).length * attr(0);
+    n += attr(m);
+  }
+  return n;
+}
+
+/** Bytes of the payload of an action. */
+function payloadBytes(a: OdpAction): number {
   switch (a.kind) {
-    case "output":
-    case "push_vlan":
-    case "recirc":
-    case "pop_mpls":
-    case "trunc":
-    case "meter":
-    case "tnl_pop":
-    case "drop":
-    case "lb_output":
-      return SMALL;
     case "pop_vlan":
-    case "ct_clear":
     case "pop_eth":
     case "pop_nsh":
-      return NLA_HEADER;
+    case "ct_clear":
+      return 0;
+    case "output":
+    case "lb_output":
+    case "trunc":
+    case "tnl_pop":
+    case "meter":
+    case "recirc":
+    case "drop":
+    case "push_vlan":
+    case "pop_mpls":
+      return 4;
     case "userspace":
       return userspaceBytes(a);
     case "set":
-      return NLA_HEADER + setBytes(a.key);
+      return keyBytes(a.key);
     case "set_masked":
-      return NLA_HEADER + attr(2 * keyBytes(a.attr));
+      return a.attr === "nsh"
+        ? attr(nshBytes(a.value, 2, 0))
+        : attr(2 * (KEY_BYTES.get(a.attr) ?? 0));
     case "sample":
-      return NLA_HEADER + SMALL + NLA_HEADER + odpActionsBytes(a.actions);
-    case "clone":
-      return NLA_HEADER + odpActionsBytes(a.actions);
-    case "check_pkt_len":
-      return 3 * NLA_HEADER + SMALL + odpActionsBytes(a.greater) + odpActionsBytes(a.lessEqual);
+      return attr(4) + attr(odpActionsBytes(a.actions));
     case "hash":
+      return HASH_BYTES;
     case "push_mpls":
-      return attr(8);
     case "add_mpls":
-      return attr(12);
+      return MPLS_BYTES;
     case "ct":
       return ctBytes(a);
     case "push_eth":
-      return attr(12);
+      return ETH_BYTES;
     case "push_nsh":
-      return NLA_HEADER + attr(8) + attr(a.md2 === null ? 16 : a.md2.length);
+      return attr(nshBytes(a.key, 1, a.md2?.length ?? 0));
+    case "clone":
+      return odpActionsBytes(a.actions);
+    case "check_pkt_len":
+      return attr(2) + attr(odpActionsBytes(a.greater)) + attr(odpActionsBytes(a.lessEqual));
     case "tnl_push":
-      return attr(TNL_PUSH_BYTES);
+      return TNL_PUSH_BYTES + a.header.length;
   }
 }
 
-/** Netlink bytes of a list of actions. */
+/** Bytes of a list of actions. */
 export function odpActionsBytes(actions: readonly OdpAction[]): number {
-  let n = 0;
-  for (const a of actions) {
-    n += odpActionBytes(a);
-  }
-  return n;
+  return actions.reduce((sum, a) => sum + attr(payloadBytes(a)), 0);
 }

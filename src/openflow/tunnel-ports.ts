@@ -19,7 +19,7 @@ import { hashWords } from "../lib/hash.ts";
 import { OvsMap } from "../lib/hmap.ts";
 import { formatAltHex, formatAltHex64 } from "../lib/number.ts";
 import type { TunnelConfig, TunnelType } from "./tunnel-config.ts";
-import { ODPP_NONE, type PtMode, type XPort } from "./xbridge.ts";
+import { ODPP_NONE, type PtMode, type XlateConfig, type XPort } from "./xbridge.ts";
 
 const ECN_MASK = 3;
 const ECN_CE = 3;
@@ -188,9 +188,9 @@ export function tnlPortShouldReceive(flow: FlowKey): boolean {
   return tunnelDstIsSet(flow);
 }
 
-/** The port that a packet which came by a tunnel belongs to. */
-export function tnlPortReceive(ports: TunnelPorts, flow: FlowKey): XPort | null {
-  return ports.find(flow)?.xport ?? null;
+/** The port that a packet which came by a tunnel belongs to; in_port is a datapath port. */
+export function tnlPortReceive(xcfg: XlateConfig, flow: FlowKey): XPort | null {
+  return xcfg.tunnels.find(flow)?.xport ?? null;
 }
 
 /** Takes a congestion mark of the outer header over. False if the packet must be dropped. */

@@ -24,7 +24,7 @@ import type { OfpErr } from "./messages/errors.ts";
 import type { FlowMod } from "./messages/types-flow.ts";
 import type { Mbridge } from "./mirror.ts";
 import type { Rule } from "./rule.ts";
-import type { TunnelPort } from "./tunnel-ports.ts";
+import { type TunnelPort, TunnelPorts } from "./tunnel-ports.ts";
 
 /** Datapath port number that stands for "none" (ovs: ODPP_NONE). */
 export const ODPP_NONE = 0xffffffff;
@@ -274,10 +274,16 @@ export interface XlateConfig {
   readonly portsById: Map<number, XPort>;
   /** `dpType` -> datapath port -> OpenFlow port that it stands for (tunnels excepted). */
   readonly odpPorts: Map<string, Map<number, XPort>>;
+  readonly tunnels: TunnelPorts;
 }
 
 export function newXlateConfig(): XlateConfig {
-  return { bridgesById: new Map(), portsById: new Map(), odpPorts: new Map() };
+  return {
+    bridgesById: new Map(),
+    portsById: new Map(),
+    odpPorts: new Map(),
+    tunnels: new TunnelPorts(),
+  };
 }
 
 /** Stands for packets that a controller sends without a port (ovs: ofpp_none_bundle). */

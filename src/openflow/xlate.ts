@@ -461,7 +461,7 @@ export function xlateLookup(
   const odpPort = getU(key, K.in_port);
   const tunnelled = tnlPortShouldReceive(key);
   const xport = tunnelled
-    ? tnlPortReceive(xcfg, dpType, key)
+    ? tnlPortReceive(xcfg, key)
     : (xcfg.odpPorts.get(dpType)?.get(odpPort) ?? null);
   if (xport === null) {
     return tunnelled
