@@ -120,7 +120,7 @@ export function parseSubfield(text: string): Result<Subfield> {
   }
   if (r.value.end !== text.length) {
     const rest = text.slice(r.value.end);
-    return fail(`${rest}: unexpected input following field syntax`, rest, r.value.end);
+    return fail("unexpected input following field syntax", rest, r.value.end);
   }
   return ok(r.value.sf);
 }
