@@ -22,9 +22,9 @@ import {
   fieldIsMaskValid,
   isAllOnes,
   isAllZero,
-  NW_FRAG,
   newValue,
 } from "./field-value.ts";
+import { NW_FRAG } from "./flow-is.ts";
 import type { Field } from "./fields.ts";
 import {
   formatPort,

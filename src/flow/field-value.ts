@@ -7,7 +7,24 @@
 // (ovs: lib/meta-flow.c mf_get_value, mf_set_flow_value, mf_are_prereqs_ok, mf_is_value_valid)
 
 import { F, FIELDS, type Field } from "./fields.ts";
-import { type FlowKey, fill, get, K, orBits, set } from "./flow-key.ts";
+import {
+  ETH_TYPE,
+  getDlType,
+  IP_PROTO,
+  isCtValid,
+  isEthernet,
+  isIcmpv4,
+  isIcmpv6,
+  isIpAny,
+  isIpProto,
+  isNd,
+  isVlan,
+  ND_NEIGHBOR_ADVERT,
+  ND_NEIGHBOR_SOLICIT,
+  NW_FRAG,
+  VLAN,
+} from "./flow-is.ts";
+import { type FlowKey, get, K, set } from "./flow-key.ts";
 import { portFromOfp11, portToOfp11 } from "./ofp-port.ts";
 import {
   putTunMdTail,
@@ -21,39 +38,10 @@ import {
 /** The value or the mask of one field. */
 export type FieldValue = Uint32Array;
 
-/** Connection state bits (ovs: CS_STATES). */
-export const CS = {
-  new: 0x01,
-  est: 0x02,
-  rel: 0x04,
-  rpl: 0x08,
-  inv: 0x10,
-  trk: 0x20,
-  snat: 0x40,
-  dnat: 0x80,
-} as const;
-/** nw_frag: the packet is a fragment; not the first one. */
-export const NW_FRAG = { ANY: 1, LATER: 2, MASK: 3 } as const;
-export const VLAN = { VID_MASK: 0x0fff, CFI: 0x1000, PCP_MASK: 0xe000, PCP_SHIFT: 13 } as const;
 /** dl_vlan of a packet without tag. */
 export const OFP10_VLAN_NONE = 0xffff;
-/** dl_type of a packet whose packet type is no Ethertype. */
-export const FLOW_DL_TYPE_NONE = 0x05ff;
-
-const ETH_TYPE_IP = 0x0800;
-const ETH_TYPE_ARP = 0x0806;
-const ETH_TYPE_RARP = 0x8035;
 const ETH_TYPE_VLAN_8021Q = 0x8100;
-const ETH_TYPE_IPV6 = 0x86dd;
-const ETH_TYPE_MPLS = 0x8847;
-const ETH_TYPE_MPLS_MCAST = 0x8848;
-const ETH_TYPE_NSH = 0x894f;
-const IP_PROTO = { icmp: 1, tcp: 6, udp: 17, icmpv6: 58, sctp: 132 } as const;
-const ND_NEIGHBOR_SOLICIT = 135;
-const ND_NEIGHBOR_ADVERT = 136;
 const IPV6_LABEL_MASK = 0xfffff;
-/** Namespace of packet types whose type is an Ethertype. */
-const OFPHTN_ETHERTYPE = 1;
 
 /** How a field of at most 32 bits looks at its slot. */
 interface View {
@@ -309,15 +297,6 @@ export function fieldIsSet(field: Field, key: FlowKey): boolean {
   return !isAllZero(fieldGet(field, key));
 }
 
-/** dl_type, or what stands for it in a packet that is no Ethernet frame (ovs: get_dl_type). */
-export function getDlType(key: FlowKey): number {
-  const packetType = key[K.packet_type.word] as number;
-  if (packetType === 0) {
-    return get(key, K.dl_type);
-  }
-  return packetType >>> 16 === OFPHTN_ETHERTYPE ? packetType & 0xffff : FLOW_DL_TYPE_NONE;
-}
-
 /**
  * Whether a key meets a field's prerequisites; the bits looked at are un-wildcarded in `wc`.
  * For a match pass its mask as `mask` and no `wc`. (ovs: mf_are_prereqs_ok__)
@@ -336,27 +315,27 @@ export function fieldPrereqsOk(
     case "ethernet":
       return isEthernet(key, wc);
     case "arp":
-      return dlType === ETH_TYPE_ARP || dlType === ETH_TYPE_RARP;
+      return dlType === ETH_TYPE.ARP || dlType === ETH_TYPE.RARP;
     case "ipv4":
-      return dlType === ETH_TYPE_IP;
+      return dlType === ETH_TYPE.IP;
     case "ipv6":
-      return dlType === ETH_TYPE_IPV6;
+      return dlType === ETH_TYPE.IPV6;
     case "vlan_vid":
       return isVlan(key, wc);
     case "mpls":
-      return dlType === ETH_TYPE_MPLS || dlType === ETH_TYPE_MPLS_MCAST;
+      return dlType === ETH_TYPE.MPLS || dlType === ETH_TYPE.MPLS_MCAST;
     case "ip_any":
       return isIpAny(key);
     case "nsh":
-      return dlType === ETH_TYPE_NSH;
+      return dlType === ETH_TYPE.NSH;
     case "ct_valid":
       return isCtValid(key, mask, wc);
     case "tcp":
-      return isIpProto(key, IP_PROTO.tcp, wc) && notLater;
+      return isIpProto(key, IP_PROTO.TCP, wc) && notLater;
     case "udp":
-      return isIpProto(key, IP_PROTO.udp, wc) && notLater;
+      return isIpProto(key, IP_PROTO.UDP, wc) && notLater;
     case "sctp":
-      return isIpProto(key, IP_PROTO.sctp, wc) && notLater;
+      return isIpProto(key, IP_PROTO.SCTP, wc) && notLater;
     case "icmpv4":
       return isIcmpv4(key, wc);
     case "icmpv6":
@@ -368,80 +347,6 @@ export function fieldPrereqsOk(
     case "nd_advert":
       return isNd(key, wc) && get(key, K.tp_src) === ND_NEIGHBOR_ADVERT;
   }
-}
-
-export function isEthernet(key: FlowKey, wc: FlowKey | null): boolean {
-  if (wc !== null) {
-    fill(wc, K.packet_type);
-  }
-  return key[K.packet_type.word] === 0;
-}
-
-export function isVlan(key: FlowKey, wc: FlowKey | null): boolean {
-  if (!isEthernet(key, wc)) {
-    return false;
-  }
-  if (wc !== null) {
-    orBits(wc, K.vlan_tci, VLAN.CFI);
-  }
-  return (get(key, K.vlan_tci) & VLAN.CFI) !== 0;
-}
-
-export function isIpAny(key: FlowKey): boolean {
-  const dlType = getDlType(key);
-  return dlType === ETH_TYPE_IP || dlType === ETH_TYPE_IPV6;
-}
-
-export function isIpProto(key: FlowKey, proto: number, wc: FlowKey | null): boolean {
-  if (!isIpAny(key)) {
-    return false;
-  }
-  if (wc !== null) {
-    fill(wc, K.nw_proto);
-  }
-  return get(key, K.nw_proto) === proto;
-}
-
-export function isIcmpv4(key: FlowKey, wc: FlowKey | null): boolean {
-  return getDlType(key) === ETH_TYPE_IP && isIpProto(key, IP_PROTO.icmp, wc);
-}
-
-export function isIcmpv6(key: FlowKey, wc: FlowKey | null): boolean {
-  return getDlType(key) === ETH_TYPE_IPV6 && isIpProto(key, IP_PROTO.icmpv6, wc);
-}
-
-/** Neighbour solicitation or advertisement. */
-export function isNd(key: FlowKey, wc: FlowKey | null): boolean {
-  if (!isIcmpv6(key, wc)) {
-    return false;
-  }
-  if (wc !== null) {
-    fill(wc, K.tp_dst);
-  }
-  if (get(key, K.tp_dst) !== 0) {
-    return false;
-  }
-  if (wc !== null) {
-    fill(wc, K.tp_src);
-  }
-  const type = get(key, K.tp_src);
-  return type === ND_NEIGHBOR_SOLICIT || type === ND_NEIGHBOR_ADVERT;
-}
-
-/** Whether there is a connection whose original direction can be looked at. */
-export function isCtValid(key: FlowKey, mask: FlowKey | null, wc: FlowKey | null): boolean {
-  const state = get(key, K.ct_state);
-  if (mask !== null && wc === null) {
-    const implies = CS.new | CS.est | CS.rel | CS.rpl | CS.snat | CS.dnat;
-    const explicit =
-      (state & CS.trk) !== 0 && (get(mask, K.ct_state) & CS.inv) !== 0 && (state & CS.inv) === 0;
-    return (state & implies) !== 0 || explicit;
-  }
-  const valid = CS.new | CS.est | CS.rpl;
-  if (wc !== null) {
-    orBits(wc, K.ct_state, valid);
-  }
-  return (state & valid) !== 0;
 }
 
 /** Largest good value of the fields that do not take all values of their bytes. */

@@ -7,13 +7,26 @@
 import { ARP_OP, ETH_TYPE } from "../packet/ethernet.ts";
 import { IP_PROTO, NW_FRAG } from "../packet/ip.ts";
 import { PT, PT_NS_ETHERTYPE } from "../packet/packet.ts";
-import { type FlowKey, fill, get, getU, isZero, K } from "./flow-key.ts";
+import { type FlowKey, fill, get, getU, isZero, K, orBits } from "./flow-key.ts";
 
 export { ARP_OP, ETH_TYPE, IP_PROTO, NW_FRAG, PT, PT_NS_ETHERTYPE };
 
 /** Bits of `tun_flags` (ovs: FLOW_TNL_F_*). */
 export const TNL_F = { OAM: 1, DONT_FRAGMENT: 2, CSUM: 4, KEY: 8, MASK: 15 } as const;
 
+/** Connection state bits (ovs: CS_STATES). */
+export const CS = {
+  new: 0x01,
+  est: 0x02,
+  rel: 0x04,
+  rpl: 0x08,
+  inv: 0x10,
+  trk: 0x20,
+  snat: 0x40,
+  dnat: 0x80,
+} as const;
+/** Parts of a tag control information; the CFI bit stands for "there is a tag". */
+export const VLAN = { VID_MASK: 0x0fff, CFI: 0x1000, PCP_MASK: 0xe000, PCP_SHIFT: 13 } as const;
 export const ND_NEIGHBOR_SOLICIT = 135;
 export const ND_NEIGHBOR_ADVERT = 136;
 const MLD_TYPES = { QUERY: 130, REPORT: 131, DONE: 132, REPORT2: 143 } as const;
@@ -30,6 +43,24 @@ export function getDlType(key: FlowKey): number {
 export function isIpAny(key: FlowKey): boolean {
   const t = getDlType(key);
   return t === ETH_TYPE.IP || t === ETH_TYPE.IPV6;
+}
+
+/** True for frames, false for packets that begin with another header. */
+export function isEthernet(key: FlowKey, wc: FlowKey | null): boolean {
+  if (wc !== null) {
+    fill(wc, K.packet_type);
+  }
+  return key[K.packet_type.word] === 0;
+}
+
+export function isVlan(key: FlowKey, wc: FlowKey | null): boolean {
+  if (!isEthernet(key, wc)) {
+    return false;
+  }
+  if (wc !== null) {
+    orBits(wc, K.vlan_tci, VLAN.CFI);
+  }
+  return (get(key, K.vlan_tci) & VLAN.CFI) !== 0;
 }
 
 /** True for an IP packet of protocol `proto`. */
@@ -81,6 +112,22 @@ export function isNd(key: FlowKey, wc: FlowKey | null): boolean {
   }
   const type = get(key, K.tp_src);
   return type === ND_NEIGHBOR_SOLICIT || type === ND_NEIGHBOR_ADVERT;
+}
+
+/** Whether there is a connection whose original direction can be looked at. */
+export function isCtValid(key: FlowKey, mask: FlowKey | null, wc: FlowKey | null): boolean {
+  const state = get(key, K.ct_state);
+  if (mask !== null && wc === null) {
+    const implies = CS.new | CS.est | CS.rel | CS.rpl | CS.snat | CS.dnat;
+    const explicit =
+      (state & CS.trk) !== 0 && (get(mask, K.ct_state) & CS.inv) !== 0 && (state & CS.inv) === 0;
+    return (state & implies) !== 0 || explicit;
+  }
+  const valid = CS.new | CS.est | CS.rpl;
+  if (wc !== null) {
+    orBits(wc, K.ct_state, valid);
+  }
+  return (state & valid) !== 0;
 }
 
 export function isArp(key: FlowKey): boolean {

@@ -16,8 +16,8 @@ import {
   setVlanPcp,
   setVlanVid,
   topWordMask,
-  VLAN,
 } from "./field-value.ts";
+import { VLAN } from "./flow-is.ts";
 import { F, type Field } from "./fields.ts";
 import { clear, type FlowKey, get, K, KEY_WORDS, newKey, set, type Slot } from "./flow-key.ts";
 import { portFromOfp11 } from "./ofp-port.ts";

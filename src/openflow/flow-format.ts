@@ -4,7 +4,7 @@
 // (port, marks, connection state, registers) are left out where they are 0. (ovs: lib/flow.c
 // flow_format)
 
-import { isCtValid } from "../flow/field-value.ts";
+import { isCtValid } from "../flow/flow-is.ts";
 import { clear, type FlowKey, fill, get, isZero, K, newKey, type Slot } from "../flow/flow-key.ts";
 import { ETH_TYPE } from "../flow/flow-is.ts";
 import { wildcardsForPacket } from "../flow/flow-wildcards.ts";

@@ -15,7 +15,7 @@ import {
   TUN_FLAG_NAMES,
   TUN_FLAGS,
 } from "../flow/field-text.ts";
-import { isIpAny, NW_FRAG, VLAN } from "../flow/field-value.ts";
+import { isIpAny, NW_FRAG, VLAN } from "../flow/flow-is.ts";
 import { TUN_METADATA_COUNT } from "../flow/fields.ts";
 import { type FlowKey, get, isZero, K, type Slot } from "../flow/flow-key.ts";
 import {

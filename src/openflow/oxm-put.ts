@@ -4,15 +4,8 @@
 // type, metadata, then the headers from the outside in. "Version 0" stands for NXM.
 // (ovs: lib/nx-match.c nx_put_raw)
 
-import {
-  type FieldValue,
-  getDlType,
-  isIcmpv4,
-  isIcmpv6,
-  isIpAny,
-  isNd,
-  VLAN,
-} from "../flow/field-value.ts";
+import type { FieldValue } from "../flow/field-value.ts";
+import { getDlType, isIcmpv4, isIcmpv6, isIpAny, isNd, VLAN } from "../flow/flow-is.ts";
 import { F, FIELDS, type Field } from "../flow/fields.ts";
 import { type FlowKey, get, K, type Slot } from "../flow/flow-key.ts";
 import { hasDefaultPacketType, type Match, tunMdLocOf } from "../flow/match.ts";

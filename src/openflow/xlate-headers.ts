@@ -9,9 +9,9 @@ import {
   fieldMaskBits,
   fieldPrereqsOk,
   fieldSetMasked,
-  isIpAny,
   isL3OrHigher,
 } from "../flow/field-value.ts";
+import { isIpAny } from "../flow/flow-is.ts";
 import { type FlowKey, fill, get, K, orBits, type Slot, set } from "../flow/flow-key.ts";
 import {
   copySubfield,

@@ -9,7 +9,7 @@
 // - Only going to the same or an earlier table deepens; every table counts as a resubmit.
 
 import { odpActionsBytes } from "../datapath/odp-bytes.ts";
-import { isIpAny } from "../flow/field-value.ts";
+import { isIpAny } from "../flow/flow-is.ts";
 import { type FlowKey, get, K, set, type Slot } from "../flow/flow-key.ts";
 import { ETH_TYPE } from "../flow/vlan-mpls.ts";
 import type { Rule } from "./rule.ts";
