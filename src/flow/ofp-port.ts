@@ -39,7 +39,7 @@ export interface NameMap {
 }
 
 /** Takes what Open vSwitch logs about an input that it accepts or refuses. */
-export type LogSink = (level: "WARN" | "INFO", module: string, text: string) => void;
+export type LogSink = (level: "ERR" | "WARN" | "INFO", module: string, text: string) => void;
 
 const RESERVED_NAMES = [
   ["IN_PORT", OFPP.IN_PORT],

@@ -6,9 +6,8 @@
 // References: OpenFlow 1.0 to 1.5 specifications, "Actions"; ovs: lib/ofp-actions.c, enum
 // ofp_raw_action_type (the facts in the comments there).
 
-/** OpenFlow versions as on the wire. */
-export const OFP = { V10: 1, V11: 2, V12: 3, V13: 4, V14: 5, V15: 6 } as const;
-export type OfpVersion = (typeof OFP)[keyof typeof OFP];
+import { OFP, type OfVersion } from "../../flow/of-version.ts";
+import { defined } from "../../lib/errors.ts";
 
 /** Vendor ids; 0 stands for the standard actions. */
 export const VENDOR = { OF: 0, NX: 0x00002320, ONF: 0x4f4e4600 } as const;
@@ -143,7 +142,7 @@ function compile(row: RawRow & { readonly name: RawName }): RawAction[] {
     }
     const vendor = m[1] as VendorName; // the expression admits nothing else
     const min = Number(m[2]?.slice(2)) + 1;
-    const max = m[3] === undefined ? min : m[4] === undefined ? OFP.V15 : Number(m[4].slice(2)) + 1;
+    const max = m[3] === undefined ? min : m[4] === undefined ? OFP.v15 : Number(m[4].slice(2)) + 1;
     const size = sizes(row.body, HEADER_BYTES[vendor]);
     return {
       name: row.name,
@@ -191,12 +190,13 @@ for (const raw of RAW_ACTIONS) {
   }
 }
 
-/** The form of a raw action in one version, or null if that version has none. */
-export function rawForVersion(name: RawName, version: OfpVersion): RawAction | null {
-  return byName.get(`${name} ${version}`) ?? null;
+/** The form of a raw action in one version, or its earliest one if that version has none. */
+export function rawForVersion(name: RawName, version: OfVersion): RawAction {
+  const raw = byName.get(`${name} ${version}`) ?? RAW_ACTIONS.find((r) => r.name === name);
+  return defined(raw, `no raw action ${name}`);
 }
 
 /** The raw action that a vendor's number means in one version, or null. */
-export function rawFromWire(vendor: number, type: number, version: OfpVersion): RawAction | null {
+export function rawFromWire(vendor: number, type: number, version: OfVersion): RawAction | null {
   return byWire.get(`${vendor} ${type} ${version}`) ?? null;
 }

@@ -15,22 +15,29 @@
 import type { Field } from "../../flow/fields.ts";
 import type { FieldValue } from "../../flow/field-value.ts";
 import type { Match } from "../../flow/match.ts";
+import type { OfVersion, Protocols } from "../../flow/of-version.ts";
+import type { LogSink, NameMap } from "../../flow/ofp-port.ts";
 import type { Subfield } from "../../flow/subfield.ts";
-import type { OfpVersion, RawName } from "./raw-actions.ts";
-import type { ActionWriter, RawView } from "./wire.ts";
+import type { Writer } from "../../lib/bytes.ts";
+import type { OfpErr } from "../messages/errors.ts";
+import type { OxmContext } from "../oxm-field.ts";
+import type { RawName } from "./raw-actions.ts";
+import type { RawView } from "./wire.ts";
 
 /** A 16-bit OpenFlow port number. */
 export type PortNo = number;
 
-/** What a hash is taken over (ovs: enum nx_hash_fields), by its number on the wire. */
-export type HashFields =
-  | "eth_src"
-  | "symmetric_l4"
-  | "symmetric_l3l4"
-  | "symmetric_l3l4+udp"
-  | "nw_src"
-  | "nw_dst"
-  | "symmetric_l3";
+/** What a hash is taken over, by its number on the wire (ovs: enum nx_hash_fields). */
+export const HASH_FIELDS = [
+  "eth_src",
+  "symmetric_l4",
+  "symmetric_l3l4",
+  "symmetric_l3l4+udp",
+  "nw_src",
+  "nw_dst",
+  "symmetric_l3",
+] as const;
+export type HashFields = (typeof HASH_FIELDS)[number];
 
 export type BundleAlgorithm = "active_backup" | "hrw";
 export type MultipathAlgorithm = "modulo_n" | "hash_threshold" | "hrw" | "iter_hash";
@@ -257,80 +264,24 @@ export const INSTRUCTIONS = [
 ] as const;
 export type InstructionName = (typeof INSTRUCTIONS)[number];
 
-/** Errors that parsing, decoding and checking actions can give; names as Open vSwitch prints. */
-export type ActionError =
-  | "OFPBAC_BAD_TYPE"
-  | "OFPBAC_BAD_LEN"
-  | "OFPBAC_BAD_EXPERIMENTER"
-  | "OFPBAC_BAD_EXP_TYPE"
-  | "OFPBAC_BAD_OUT_PORT"
-  | "OFPBAC_BAD_ARGUMENT"
-  | "OFPBAC_EPERM"
-  | "OFPBAC_TOO_MANY"
-  | "OFPBAC_BAD_QUEUE"
-  | "OFPBAC_BAD_OUT_GROUP"
-  | "OFPBAC_MATCH_INCONSISTENT"
-  | "OFPBAC_UNSUPPORTED_ORDER"
-  | "OFPBAC_BAD_TAG"
-  | "OFPBAC_BAD_SET_TYPE"
-  | "OFPBAC_BAD_SET_LEN"
-  | "OFPBAC_BAD_SET_ARGUMENT"
-  | "OFPBAC_BAD_SET_MASK"
-  | "OFPBAC_BAD_METER"
-  | "OFPBAC_UNSUPPORTED_ORDER"
-  | "OFPBAC_BAD_ARGUMENT"
-  | "OFPBIC_UNKNOWN_INST"
-  | "OFPBIC_UNSUP_INST"
-  | "OFPBIC_BAD_TABLE_ID"
-  | "OFPBIC_UNSUP_METADATA"
-  | "OFPBIC_UNSUP_METADATA_MASK"
-  | "OFPBIC_BAD_EXPERIMENTER"
-  | "OFPBIC_BAD_EXP_TYPE"
-  | "OFPBIC_BAD_LEN"
-  | "OFPBIC_EPERM"
-  | "OFPBIC_DUP_INST"
-  | "OFPBMC_BAD_FIELD"
-  | "OFPBMC_BAD_VALUE"
-  | "OFPBMC_BAD_MASK"
-  | "OFPBMC_BAD_LEN"
-  | "OFPBMC_BAD_WILDCARDS"
-  | "OFPBMC_BAD_PREREQ"
-  | "OFPBMC_BAD_TYPE"
-  | "OFPBPC_BAD_LEN"
-  | "OFPBPC_BAD_TYPE"
-  | "OFPBPC_BAD_VALUE"
-  | "OFPBPC_BAD_EXP_TYPE"
-  | "OFPBPC_BAD_EXPERIMENTER"
-  | "OFPBRC_BAD_LEN"
-  | "OFPBRC_BAD_TABLE_ID"
-  | "NXBRC_MUST_BE_ZERO"
-  | "NXMMFC_INVALID_TLV_FIELD"
-  | "NXFMFC_INVALID_TLV_FIELD"
-  | "NXBAC_BAD_CONJUNCTION"
-  | "NXBAC_UNKNOWN_ED_PROP"
-  | "NXBAC_BAD_ED_PROP"
-  | "NXBAC_CT_DATAPATH_SUPPORT"
-  | "NXST_NOT_CONFIGURED";
-
-/** Names of ports or tables, both ways. */
-export interface NameMap {
-  /** Null if there is none, or more than one thing has the number. */
-  nameOf(number: number): string | null;
-  numberOf(name: string): number | null;
-}
-
 /** Nested actions that may be parsed: clone(clone(...)). (ovs: MAX_OFPACT_PARSE_DEPTH) */
 export const ACTION_PARSE_DEPTH_MAX = 100;
-/** Nested actions that may be decoded. (ovs: MAX_OFPACT_DECODE_DEPTH has no twin in 3.1) */
-export const ACTION_DECODE_DEPTH_MAX = 100;
+/**
+ * Nested actions that may be decoded. Open vSwitch has no such limit; a message of 64 kB could hold
+ * some 4,000 levels.
+ */
+export const ACTION_DECODE_DEPTH_MAX = 4096;
+/** A list of actions that takes more bytes in Open vSwitch's memory is "too big". */
+export const ACTION_LIST_BYTES_MAX = 65535;
 
 /** What a parser is given; it appends to `out` and narrows `usable`. */
 export interface ParseContext {
   readonly ports: NameMap | null;
   readonly tables: NameMap | null;
+  readonly log: LogSink | null;
   readonly out: Action[];
-  /** OFPUTIL_P_* bits of the protocols in which the actions can be sent. */
-  usable: number;
+  /** The protocols in which the actions can be sent. */
+  usable: Protocols;
   depth: number;
 }
 
@@ -342,20 +293,12 @@ export interface FormatContext {
   readonly tables: NameMap | null;
 }
 
-/** The widths of tun_metadata fields in a bridge, as far as decoding needs them. */
-export interface TunFieldMap {
-  /** The field as the bridge knows it; null if no option is mapped to it. */
-  mapped(field: Field): Field | null;
-}
-
-export interface DecodeContext {
-  readonly version: OfpVersion;
-  readonly tun: TunFieldMap | null;
+export interface DecodeContext extends OxmContext {
+  readonly version: OfVersion;
   readonly out: Action[];
-  /** Instructions that may stand here, as a bit set over INSTRUCTIONS. */
-  readonly allowed: number;
-  /** tun_metadata<i> was used: bit i of word i / 32. */
-  readonly tlvBitmap: Uint32Array;
+  readonly log: LogSink | null;
+  /** Take the actions for debugging, as a switch in dummy mode does. */
+  readonly debug: boolean;
   depth: number;
 }
 
@@ -363,40 +306,83 @@ export interface CheckContext {
   /** The flow's match; the check walks it along with the changes that actions make. */
   readonly match: Match;
   readonly maxPorts: number;
+  /** 255 if unknown. */
   readonly tableId: number;
   /** 255 if unknown. */
   readonly nTables: number;
-  /** OFPUTIL_P_* bits; the check narrows them. */
-  usable: number;
+  readonly log: LogSink | null;
+  /** The check narrows them. */
+  usable: Protocols;
 }
 
-/** How an action takes part in an action set (OpenFlow 1.5, 5.10). */
-export interface SetOrder {
-  /** "last": a later one replaces an earlier one; "all": every one is kept, in order. */
-  readonly keep: "last" | "all";
-  /** Rank in execution; outputs share the last rank. */
-  readonly rank: number;
-}
+/**
+ * How an action takes part in an action set: "slot" actions exist once each, the last one winning,
+ * and run first, in the order of ACTION_SET_SLOTS; then all "set" actions as they were written; then
+ * the one "final" action of the highest rank in ACTION_SET_FINALS. (OpenFlow 1.5.1, 5.6)
+ */
+export type SetClass = "slot" | "set" | "final";
+
+export const ACTION_SET_SLOTS = [
+  "strip_vlan",
+  "pop_mpls",
+  "decap",
+  "encap",
+  "push_mpls",
+  "push_vlan",
+  "dec_ttl",
+  "dec_mpls_ttl",
+  "dec_nsh_ttl",
+] as const satisfies readonly ActionKind[];
+
+export const ACTION_SET_FINALS = [
+  "ct",
+  "ct_clear",
+  "resubmit",
+  "output",
+  "group",
+] as const satisfies readonly ActionKind[];
+
+export type ActionParser = (arg: string, pp: ParseContext) => ParseOutcome;
+export type ActionDecoder = (raw: RawView, dc: DecodeContext) => OfpErr | null;
 
 /** A row of the action table. */
 export interface ActionDef<K extends ActionKind> {
   readonly kind: K;
-  /** The name in error texts and in `ofpact_name`. */
+  /** The name in error texts. */
   readonly name: string;
-  /** The keywords that a user may type, each with its parser; the first is the usual one. */
-  readonly parsers: Readonly<Record<string, (arg: string, pp: ParseContext) => ParseOutcome>>;
+  /** What a user may type in front of the argument, and the parser for it. */
+  readonly parsers: Readonly<Record<string, ActionParser>>;
   readonly format: (a: ActionOf<K>, fp: FormatContext) => string;
-  readonly encode: (a: ActionOf<K>, out: ActionWriter, version: OfpVersion) => void;
-  readonly decoders: Readonly<
-    Partial<Record<RawName, (raw: RawView, dc: DecodeContext) => ActionError | null>>
-  >;
-  readonly check: (a: ActionOf<K>, cc: CheckContext) => ActionError | null;
-  /** Null: not allowed in an action set. */
-  readonly setOrder: SetOrder | null;
-  /** The instruction that the action is or (apply_actions) belongs to. */
-  readonly instruction: InstructionName;
-  /** The field that it writes to, if it is a field. */
-  readonly dst?: (a: ActionOf<K>) => Field | null;
+  readonly encode: (a: ActionOf<K>, out: Writer, version: OfVersion) => void;
+  readonly decoders: Readonly<Partial<Record<RawName, ActionDecoder>>>;
+  readonly check: (a: ActionOf<K>, cc: CheckContext) => OfpErr | null;
+  /** Null: must not stand in an action set. */
+  readonly setClass: SetClass | null;
+  /** The instruction that the action is, if not a part of apply_actions. */
+  readonly instruction?: InstructionName;
   /** One sentence for the reference. */
   readonly doc: string;
+}
+
+/** The action table: a kind without a row does not compile. */
+export type ActionTable = { readonly [K in ActionKind]: ActionDef<K> };
+
+/** An action that others can stand in. */
+export type OuterKind = "ct" | "clone" | "write_actions";
+
+/** What a row needs to handle the actions nested in its action. */
+export interface ListOps {
+  /** Parses a list into `pp.out`. */
+  readonly parse: (
+    text: string,
+    pp: ParseContext,
+    allowInstructions: boolean,
+    outer: OuterKind | null,
+  ) => ParseOutcome;
+  readonly format: (actions: readonly Action[], fp: FormatContext) => string;
+  readonly encode: (actions: readonly Action[], out: Writer, version: OfVersion) => void;
+  /** Decodes and verifies a list into `dc.out`. */
+  readonly decode: (bytes: Uint8Array, dc: DecodeContext, outer: OuterKind | null) => OfpErr | null;
+  /** Checks a list; the match is as before afterwards, `cc.usable` what the list allows. */
+  readonly check: (actions: readonly Action[], cc: CheckContext) => OfpErr | null;
 }
