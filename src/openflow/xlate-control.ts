@@ -11,7 +11,7 @@ import { flowHashFields, flowMaskHashFields } from "../flow/flow-hash.ts";
 import { OFPP } from "../flow/ofp-port.ts";
 import { maskSubfield, type Subfield, writeSubfield } from "../flow/subfield.ts";
 import { hash2words } from "../lib/hash.ts";
-import { executeActionSet } from "./actions/action-set.ts";
+import { actionSetToList } from "./actions/actions.ts";
 import type { Action, ActionOf, MultipathAlgorithm } from "./actions/types.ts";
 import { controllerAction, METER_UNSET } from "./xlate-controller.ts";
 import { ctxPort, report, type XlateCtx, openNode } from "./xlate-ctx.ts";
@@ -61,7 +61,7 @@ export function doActionSet(ctx: XlateCtx): void {
   if (ctx.actionSetActions.length === 0) {
     return;
   }
-  const actions = executeActionSet(ctx.actionSetActions);
+  const actions = actionSetToList(ctx.actionSetActions);
   ctx.actionSetActions = [];
   if (actions.length === 0) {
     return;

@@ -13,7 +13,7 @@ import { getU, K, orBits } from "../flow/flow-key.ts";
 import { flowHashSymmetricL4, flowMaskHashFields } from "../flow/flow-hash.ts";
 import { formatPort, OFPP } from "../flow/ofp-port.ts";
 import { hashBoolean, hashBytes, hashInt, hashUint64 } from "../lib/hash.ts";
-import { executeActionSet } from "./actions/action-set.ts";
+import { actionSetToList } from "./actions/actions.ts";
 import type { ActionOf } from "./actions/types.ts";
 import type { Group } from "./group.ts";
 import { type Bucket, OFPGT } from "./messages/types-group.ts";
@@ -277,7 +277,7 @@ function doBucket(ctx: XlateCtx, bucket: Bucket, isLast: boolean): void {
   const oldFlow = ctx.flow.slice();
   const oldWasMpls = ctx.wasMpls;
   ctx.depth++;
-  ctx.ops.doActions(ctx, executeActionSet(bucket.actions), isLast, true);
+  ctx.ops.doActions(ctx, actionSetToList(bucket.actions), isLast, true);
   ctx.depth--;
   if (ctx.freezing) {
     ctx.ops.finishFreezing(ctx);

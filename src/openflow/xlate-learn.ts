@@ -23,7 +23,7 @@ import {
   writeSubfield,
 } from "../flow/subfield.ts";
 import type { TunTable } from "../flow/tun-metadata.ts";
-import { formatActions } from "./actions/index.ts";
+import { formatActions } from "./actions/actions.ts";
 import { type Action, type ActionOf, type LearnSpec, NX_LEARN_F } from "./actions/types.ts";
 import { formatMatch } from "./match-text.ts";
 import { type FlowMod, OFPFC } from "./messages/types-flow.ts";

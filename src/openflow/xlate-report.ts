@@ -6,8 +6,7 @@
 import { mfFormat } from "../flow/field-text.ts";
 import { fieldGet } from "../flow/field-value.ts";
 import { formatSubfield, readSubfield, type Subfield } from "../flow/subfield.ts";
-import { executeActionSet } from "./actions/action-set.ts";
-import { formatActions } from "./actions/index.ts";
+import { actionSetToList, formatActions } from "./actions/actions.ts";
 import type { Action } from "./actions/types.ts";
 import { report, type XlateCtx } from "./xlate-ctx.ts";
 
@@ -47,7 +46,7 @@ export function reportActionSet(ctx: XlateCtx, verb: string): void {
   if (!ctx.rec.on) {
     return;
   }
-  const actions = executeActionSet(ctx.actionSetActions);
+  const actions = actionSetToList(ctx.actionSetActions);
   report(
     ctx,
     "detail",

@@ -4,30 +4,25 @@
 // `ctx.wc` gathers what was looked at, and finish both so that the datapath can cache the result.
 // Live traffic, revalidation and ofproto/trace all come here; only the recorder differs.
 //
-// ovs: ofproto/ofproto-dpif-xlate.c xlate_actions, xlate_wc_init, xlate_wc_finish,
-// xlate_optimize_odp_actions, xlate_lookup_ofproto_.
+// ovs: ofproto/ofproto-dpif-xlate.c xlate_actions, xlate_optimize_odp_actions.
 
-import type { OdpAction } from "../datapath/odp-action.ts";
+import { type OdpAction, SLOW } from "../datapath/odp-action.ts";
 import { odpActionsBytes } from "../datapath/odp-bytes.ts";
-import { SLOW } from "../datapath/odp-action.ts";
-import { isIcmpv4, isIcmpv6, isIpAny, PT, tunnelDstIsSet } from "../flow/flow-is.ts";
-import { clear, type FlowKey, fill, get, getU, K, orBits, set } from "../flow/flow-key.ts";
+import { PT } from "../flow/flow-is.ts";
+import { clear, fill, get, getU, K, set } from "../flow/flow-key.ts";
 import { OFPP } from "../flow/ofp-port.ts";
-import { isEthTypeMpls, isEthTypeVlan, VLAN_CFI } from "../flow/vlan-mpls.ts";
 import type { Action } from "./actions/types.ts";
 import { xbundleMirrorOut } from "./mirror.ts";
 import { commitOdpActions } from "./odp-commit.ts";
-import { type RecircPool, thawMetadata } from "./recirc.ts";
+import { thawMetadata } from "./recirc.ts";
 import { commitTunnel } from "./tunnel-commit.ts";
-import { tnlPortReceive, tnlPortShouldReceive, tnlProcessEcn, tnlWcInit } from "./tunnel-ports.ts";
+import { tnlProcessEcn } from "./tunnel-ports.ts";
 import {
   getOfpPort,
   ODPP_NONE,
   ofpPortToOdpPort,
   rstpForward,
   stpForward,
-  type XBridge,
-  type XlateConfig,
   type XPort,
 } from "./xbridge.ts";
 import { creditPorts } from "./xlate-cache.ts";
@@ -50,12 +45,12 @@ import { clearConntrack, mayReceive, processSpecial } from "./xlate-receive.ts";
 import { actionsText } from "./xlate-report.ts";
 import { composeIpfix, composeSflow, fixSflow } from "./xlate-sample.ts";
 import { creditRule, lookupFromTable, recordTable, tableAction } from "./xlate-table.ts";
+import { maskGeneve, normalizeTunnel, TUNNEL_WORDS, wcFinish, wcInit } from "./xlate-wc.ts";
 
 /** Netlink bytes of datapath actions that fit one attribute (ovs: nl_attr_oversized). */
 const NL_ATTR_BYTES_MAX = 0xffff - 4;
 /** Outputs in one list that a Linux datapath can queue (net.core.netdev_max_backlog). */
 export const OUTPUT_ACTIONS_MAX = 1000;
-const NW_FRAG_LATER = 2;
 const CS_TRACKED = 0x20;
 const NW_PROTO_UDP = 17;
 const DHCP_SERVER_PORT = 67;
@@ -88,84 +83,6 @@ const OPS: XlateOps = Object.freeze({
   mirrorPacket,
   mirrorIngress: mirrorIngressPacket,
 });
-
-/** Tunnel slots are the first words of a key. */
-const TUNNEL_WORDS = K.tun_md_opts.word + K.tun_md_opts.words;
-
-/** What a megaflow always matches. */
-function wcInit(ctx: XlateCtx): void {
-  const { wc, flow } = ctx;
-  fill(wc, K.packet_type);
-  fill(wc, K.in_port);
-  fill(wc, K.dl_type);
-  if (isIpAny(flow)) {
-    fill(wc, K.nw_frag);
-    set(wc, K.nw_frag, 3);
-  }
-  if (ctx.xbridge.support.recirc) {
-    fill(wc, K.recirc_id);
-  }
-  if (ctx.xbridge.netflow) {
-    netflowMask(ctx);
-  }
-  tnlWcInit(flow, wc);
-}
-
-/** NetFlow records tell addresses, ports and the type of service (ovs: netflow_mask_wc). */
-function netflowMask(ctx: XlateCtx): void {
-  const { wc, flow } = ctx;
-  if (get(flow, K.dl_type) !== ETH_TYPE_IP) {
-    return;
-  }
-  fill(wc, K.nw_proto);
-  fill(wc, K.nw_src);
-  fill(wc, K.nw_dst);
-  orBits(wc, K.nw_tos, 0xfc);
-  fill(wc, K.tp_src);
-  fill(wc, K.tp_dst);
-}
-
-/** Drops bits that a datapath cannot or need not match. */
-function wcFinish(ctx: XlateCtx): void {
-  const { wc, flow } = ctx;
-  const received = ctx.xin.flow;
-  wc.fill(0, K.metadata.word, K.reg15.word + 1);
-  set(wc, K.actset_output, 0);
-  set(wc, K.conj_id, 0);
-  if (getU(received, K.packet_type) !== PT.ETH) {
-    clear(wc, K.dl_dst);
-    clear(wc, K.dl_src);
-  }
-  // Type and code have 8 bits in the datapath.
-  if (isIcmpv4(flow, null) || isIcmpv6(flow, null)) {
-    set(wc, K.tp_src, get(wc, K.tp_src) & 0xff);
-    set(wc, K.tp_dst, get(wc, K.tp_dst) & 0xff);
-  }
-  for (const [tpid, tci] of VLAN_SLOTS) {
-    if (get(wc, tci) !== 0) {
-      orBits(wc, tci, VLAN_CFI);
-    }
-    if (!isEthTypeVlan(get(received, tpid))) {
-      set(wc, tpid, 0);
-      set(wc, tci, 0);
-    }
-  }
-  if ((get(flow, K.nw_frag) & NW_FRAG_LATER) !== 0) {
-    set(wc, K.tp_src, 0);
-    set(wc, K.tp_dst, 0);
-  }
-  if (!isEthTypeMpls(get(received, K.dl_type))) {
-    wc.fill(0, K.mpls_lse.word, K.mpls_lse2.word + 1);
-  }
-  if (!tunnelDstIsSet(received)) {
-    wc.fill(0, 0, TUNNEL_WORDS);
-  }
-}
-
-const VLAN_SLOTS = [
-  [K.vlan_tpid, K.vlan_tci],
-  [K.vlan_tpid1, K.vlan_tci1],
-] as const;
 
 /** Translates a packet. */
 export function xlateActions(xin: XlateIn): XlateOut {
@@ -267,6 +184,9 @@ function translate(ctx: XlateCtx, actions: readonly Action[] | null): void {
   if (ctx.frozen === null && (get(flow, K.ct_state) & CS_TRACKED) !== 0) {
     ctx.conntracked = true;
   }
+  if (!normalizeTunnel(ctx)) {
+    return;
+  }
   const xbridge = xin.xbridge;
   const inPort = getOfpPort(xbridge, get(ctx.baseFlow, K.in_port));
   if (inPort !== null && inPort.peer === null) {
@@ -300,6 +220,7 @@ function translate(ctx: XlateCtx, actions: readonly Action[] | null): void {
   if (odpActionsOversized(ctx.odp)) {
     ctx.slow |= SLOW.ACTION;
   }
+  maskGeneve(ctx);
   wcFinish(ctx);
 }
 
@@ -418,55 +339,4 @@ function finish(ctx: XlateCtx): XlateOut {
     avoidCaching: ctx.avoidCaching,
     recircIds: ctx.recircIds,
   };
-}
-
-/** Where a packet from the datapath enters. */
-export interface XlateEntry {
-  readonly xbridge: XBridge;
-  /** Null for packets that a controller or a bond sent. */
-  readonly xport: XPort | null;
-  /** The OpenFlow port that tables see. */
-  readonly ofpInPort: number;
-}
-
-/**
- * Finds the bridge and the port of a packet whose in_port is a datapath port; the text says why
- * there are none.
- */
-export function xlateLookup(
-  xcfg: XlateConfig,
-  recircs: RecircPool,
-  dpType: string,
-  key: FlowKey,
-): XlateEntry | string {
-  const recircId = getU(key, K.recirc_id);
-  if (recircId !== 0) {
-    const frozen = recircs.find(recircId);
-    if (frozen === null) {
-      return `no recirculation data for recirc_id 0x${recircId.toString(16)}`;
-    }
-    const inPort = frozen.metadata.inPort;
-    if (inPort !== OFPP.NONE && inPort !== OFPP.CONTROLLER) {
-      const xport = xcfg.portsById.get(frozen.xportId);
-      if (xport !== undefined) {
-        return { xbridge: xport.xbridge, xport, ofpInPort: xport.ofpPort };
-      }
-    } else {
-      const xbridge = xcfg.bridgesById.get(frozen.bridgeId);
-      if (xbridge !== undefined) {
-        return { xbridge, xport: null, ofpInPort: inPort };
-      }
-    }
-  }
-  const odpPort = getU(key, K.in_port);
-  const tunnelled = tnlPortShouldReceive(key);
-  const xport = tunnelled
-    ? tnlPortReceive(xcfg, key)
-    : (xcfg.odpPorts.get(dpType)?.get(odpPort) ?? null);
-  if (xport === null) {
-    return tunnelled
-      ? "no OpenFlow tunnel port for this packet"
-      : `no OpenFlow port for datapath port ${odpPort}`;
-  }
-  return { xbridge: xport.xbridge, xport, ofpInPort: xport.ofpPort };
 }

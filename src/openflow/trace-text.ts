@@ -1,0 +1,245 @@
+// The text of ofproto/trace, from the recorder's tree.
+//
+// ovs: ofproto/ofproto-dpif-trace.c oftrace_node_print_details, ofproto_trace__,
+// ofproto_trace_recirc_node, explain_slow_path; the texts of tables are those of
+// ofproto-dpif-xlate.c xlate_report_table.
+
+import { formatOdpActions } from "../datapath/odp-text-actions.ts";
+import { CT_STATE_NAMES, formatFlags, type PortNames } from "../datapath/odp-text-fields.ts";
+import { SLOW_PATH_REASONS } from "../datapath/odp-action.ts";
+import { type FlowKey, get, getU, K, newKey } from "../flow/flow-key.ts";
+import { matchOf } from "../flow/match.ts";
+import { expandMiniMatch } from "../flow/minimatch.ts";
+import type { NameMap } from "../flow/ofp-port.ts";
+import type { TunTable } from "../flow/tun-metadata.ts";
+import { formatIpv4, formatIpv6 } from "../lib/address.ts";
+import { formatActions } from "./actions/actions.ts";
+import type { Action } from "./actions/types.ts";
+import { formatFlow } from "./flow-format.ts";
+import { formatMatch } from "./match-text.ts";
+import type { Rule } from "./rule.ts";
+import type { TraceNode } from "./trace.ts";
+import { initialFlow, type TraceRecirc, type TraceResult, type TraceStep } from "./trace-run.ts";
+import type { XBridge } from "./xbridge.ts";
+import { XLATE_ERROR_TEXT } from "./xlate-ctx.ts";
+
+/** Names to show instead of port numbers. */
+export interface TraceNames {
+  /** OpenFlow ports of a bridge. */
+  portsOf(xbridge: XBridge): NameMap;
+  readonly odpPorts: PortNames;
+}
+
+const INDENT = "    ";
+const RULER = "=".repeat(79);
+
+/** Writes a trace; memory of texts that do not change makes the next one faster. */
+export class TraceFormatter {
+  readonly #names: TraceNames | null;
+  readonly #actionTexts = new WeakMap<Action, string>();
+  readonly #ruleTexts = new WeakMap<Rule, { readonly tab: TunTable; readonly text: string }>();
+
+  constructor(names: TraceNames | null) {
+    this.#names = names;
+  }
+
+  /** The whole text of a trace; without an end of line at the end, as unixctl replies have it. */
+  format(result: TraceResult): string {
+    let text = "";
+    for (const step of result.steps) {
+      if (step.recirc !== null) {
+        text += recircText(step.recirc);
+      }
+      text += this.#step(step);
+    }
+    return text;
+  }
+
+  #ports(xbridge: XBridge): NameMap | null {
+    return this.#names?.portsOf(xbridge) ?? null;
+  }
+
+  #step(step: TraceStep): string {
+    const { xbridge, out } = step;
+    const ports = this.#ports(xbridge);
+    const tab = xbridge.tunTable;
+    const initial = initialFlow(step.flow);
+    const lines: string[] = [`Flow: ${formatFlow(initial, ports, tab)}\n`];
+    this.#details(step.nodes, 0, lines);
+    const final = sameKey(initial, out.flow) ? "unchanged" : formatFlow(out.flow, ports, tab);
+    lines.push(`\nFinal flow: ${final}\n`);
+    lines.push(`Megaflow: ${formatMatch(matchOf(step.flow, out.wc, tab), ports)}\n`);
+    lines.push(`Datapath actions: ${formatOdpActions(out.odp, this.#names?.odpPorts ?? null)}`);
+    if (out.error !== "ok") {
+      lines.push(`\nTranslation failed (${XLATE_ERROR_TEXT[out.error]}), packet is dropped.\n`);
+    } else {
+      lines.push(slowText(out.slow));
+      if (step.executeError !== null) {
+        lines.push(`\nAction execution failed (${step.executeError})\n.`);
+      }
+    }
+    return lines.join("");
+  }
+
+  #details(nodes: readonly TraceNode[], level: number, out: string[]): void {
+    const last = nodes.length - 1;
+    nodes.forEach((node, i) => {
+      const more = i !== last || isTerminal(node) ? 1 : 0;
+      const indent = INDENT.repeat(level + more);
+      if (node.kind === "bridge") {
+        const title = nodeText(node);
+        out.push(`\n${indent}${title}\n${indent}${"-".repeat(title.length)}\n`);
+      } else {
+        out.push(`${indent}${this.#line(node)}\n`);
+      }
+      if ("subs" in node) {
+        this.#details(node.subs, level + 2 * more, out);
+      }
+    });
+  }
+
+  #line(node: TraceNode): string {
+    switch (node.kind) {
+      case "action":
+        return this.actionText(node.action, node.xbridge);
+      case "table":
+        return this.tableText(node);
+      default:
+        return nodeText(node);
+    }
+  }
+
+  /** An action as a trace shows it. */
+  actionText(action: Action | null, xbridge: XBridge): string {
+    if (action === null) {
+      return "drop";
+    }
+    if (this.#names !== null) {
+      return formatActions([action], { ports: this.#ports(xbridge), tables: null });
+    }
+    let text = this.#actionTexts.get(action);
+    if (text === undefined) {
+      text = formatActions([action], { ports: null, tables: null });
+      this.#actionTexts.set(action, text);
+    }
+    return text;
+  }
+
+  /** The line of a table. */
+  tableText(node: Extract<TraceNode, { kind: "table" }>): string {
+    const start = `${String(node.tableId).padStart(2)}. `;
+    switch (node.miss) {
+      case "packet-in":
+        return `${start}No match, and a "packet-in" is called for.`;
+      case "drop":
+        return `${start}No match.`;
+      case "frags":
+        return `${start}Packets are IP fragments and the fragment handling mode is "drop".`;
+      case null:
+        return start + this.ruleText(node.rule, node.xbridge);
+    }
+  }
+
+  /** Match, priority and cookie of a rule. */
+  ruleText(rule: Rule, xbridge: XBridge): string {
+    const tab = xbridge.tunTable;
+    const ports = this.#ports(xbridge);
+    const known = ports === null ? this.#ruleTexts.get(rule) : undefined;
+    if (known !== undefined && known.tab === tab) {
+      return known.text;
+    }
+    const flow = newKey();
+    const wc = newKey();
+    expandMiniMatch(rule.match, flow, wc);
+    const match = formatMatch({ flow, wc, tab, tunMd: null }, ports);
+    const sep = match === "" || match.endsWith(" ") ? "" : ", ";
+    const cookie = rule.cookie === 0n ? "" : `, cookie 0x${rule.cookie.toString(16)}`;
+    const text = `${match}${sep}priority ${rule.priority}${cookie}`;
+    if (ports === null) {
+      this.#ruleTexts.set(rule, { tab, text });
+    }
+    return text;
+  }
+}
+
+/** Nodes that are indented even at the end of a list, because nothing follows inside them. */
+function isTerminal(node: TraceNode): boolean {
+  switch (node.kind) {
+    case "bridge":
+    case "table":
+    case "action_set":
+    case "thaw":
+      return false;
+    default:
+      return true;
+  }
+}
+
+function nodeText(node: Exclude<TraceNode, { kind: "table" | "action" }>): string {
+  switch (node.kind) {
+    case "bridge":
+      return `bridge("${node.xbridge.name}")`;
+    case "action_set":
+      return "--. Executing action set:";
+    case "bucket":
+      return `bucket ${node.bucketId}`;
+    case "thaw":
+    case "note":
+      return node.text;
+    case "detail":
+      return ` -> ${node.text}`;
+    case "warn":
+      return ` >> ${node.text}`;
+    case "error":
+      return ` >>>> ${node.text} <<<<`;
+  }
+}
+
+function sameKey(a: FlowKey, b: FlowKey): boolean {
+  for (let i = 0; i < a.length; i++) {
+    if (a[i] !== b[i]) {
+      return false;
+    }
+  }
+  return true;
+}
+
+function slowText(slow: number): string {
+  if (slow === 0) {
+    return "";
+  }
+  const reasons = SLOW_PATH_REASONS.filter((r) => (slow & r.bit) !== 0);
+  const start = "\nThis flow is handled by the userspace slow path because it:";
+  return start + reasons.map((r) => `\n  - ${r.text}.`).join("");
+}
+
+/** Addresses and ports of a flow (ovs: oftrace_print_ip_flow). */
+function ipFlowText(flow: FlowKey, family: 0 | 4 | 6): string {
+  const src = `tp_src=${get(flow, K.tp_src)}`;
+  const dst = `tp_dst=${get(flow, K.tp_dst)}`;
+  if (family === 4) {
+    const from = formatIpv4(getU(flow, K.nw_src));
+    const to = formatIpv4(getU(flow, K.nw_dst));
+    return `nw_src=${from},${src},nw_dst=${to},${dst}\n`;
+  }
+  if (family === 6) {
+    const from = formatIpv6(flow, K.ipv6_src.word);
+    const to = formatIpv6(flow, K.ipv6_dst.word);
+    return `ipv6_src=[${from}],${src},ipv6_dst=[${to}],${dst}\n`;
+  }
+  return "\n";
+}
+
+/** The head of a pass that a recirculation starts. */
+function recircText(r: TraceRecirc): string {
+  const state = r.defaulted
+    ? "default ct_state=trk|new (use --ct-next to customize)"
+    : `ct_state=${formatFlags(CT_STATE_NAMES, r.ctState, "|")}`;
+  let text = `\n\n${RULER}\nrecirc(0x${r.recircId.toString(16)}) - resume conntrack with ${state}\n`;
+  if (r.nat !== null) {
+    text += "Replacing src/dst IP/ports to simulate NAT:\n";
+    text += ` Initial flow: ${ipFlowText(r.nat.before, r.nat.family)}`;
+    text += ` Modified flow: ${ipFlowText(r.nat.after, r.nat.family)}`;
+  }
+  return `${text}${RULER}\n\n`;
+}
