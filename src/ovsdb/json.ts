@@ -397,19 +397,18 @@ function writeItems(
   out: string[],
   item: (i: number) => void,
 ): void {
-  out.push(open);
   const pretty = format.pretty === true;
+  const lineBreak = `\n${"  ".repeat(level + 1)}`;
+  out.push(open);
+  // As OVS prints it: the closing bracket stays on the last line.
+  if (pretty && (n > 0 || open === "{")) {
+    out.push(lineBreak);
+  }
   for (let i = 0; i < n; i++) {
     if (i > 0) {
-      out.push(",");
-    }
-    if (pretty) {
-      out.push("\n", "  ".repeat(level + 1));
+      out.push(pretty ? `,${lineBreak}` : ",");
     }
     item(i);
-  }
-  if (pretty && n > 0) {
-    out.push("\n", "  ".repeat(level));
   }
   out.push(close);
 }

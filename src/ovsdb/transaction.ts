@@ -6,10 +6,12 @@
 // listeners hear of it. References: RFC 7047 §4.1.3, §5.2; ovs: ovsdb/transaction.c.
 
 import { assert, defined } from "../lib/errors.ts";
+import { hashString } from "../lib/hash.ts";
+import { OvsMap } from "../lib/hmap.ts";
 import { type Atom, compareText } from "./atom.ts";
 import type { Database, RowChange, Table } from "./database.ts";
 import type { Row } from "./database.ts";
-import { compareDatums, type Datum, datumEquals, formatDatum } from "./datum.ts";
+import { checkDatum, compareDatums, type Datum, datumEquals, formatDatum } from "./datum.ts";
 import { constraintViolation, DbError } from "./db-error.ts";
 import { englishList } from "./english.ts";
 import { type ColumnSchema, strongRefTable, weakRefTable } from "./schema.ts";
@@ -57,6 +59,8 @@ export class Transaction {
   /** Rows touched, in order of first touch. */
   private readonly touched = new Map<Uuid, TxnRow>();
   private readonly comments: string[] = [];
+  /** Rows that this transaction no longer sees although it leaves them to garbage collection. */
+  private readonly released = new Set<Uuid>();
   /** Strong references as they will be, for rows whose number changes. */
   private readonly refCounts = new Map<Uuid, number>();
 
@@ -74,6 +78,9 @@ export class Transaction {
 
   /** A row as this transaction sees it. */
   row(table: string, uuid: Uuid): Row | undefined {
+    if (this.released.has(uuid)) {
+      return undefined;
+    }
     const t = this.touched.get(uuid);
     return t !== undefined && t.table.schema.name === table ? t.new : this.db.row(table, uuid);
   }
@@ -88,8 +95,11 @@ export class Transaction {
       }
     }
     for (const t of this.touched.values()) {
-      if (t.old === undefined && t.new !== undefined && t.table.schema.name === table) {
-        out.push(t.new);
+      const { old, new: row } = t;
+      if (old === undefined && row !== undefined && row.schema.name === table) {
+        if (!this.released.has(row.uuid)) {
+          out.push(row);
+        }
       }
     }
     return out;
@@ -149,12 +159,36 @@ export class Transaction {
     );
   }
 
+  /**
+   * Hides a row from the rest of this transaction. In a root table it is deleted; in others it
+   * goes only if nothing refers to it at commit (ovs: ovsdb_idl_txn_delete).
+   */
+  release(table: string, uuid: Uuid): void {
+    if (this.db.table(table).schema.isRoot) {
+      this.delete(table, uuid);
+    } else {
+      this.touch(table, uuid);
+      this.released.add(uuid);
+    }
+  }
+
   /** Forgets rows that are as they were. */
   private dropUnchanged(): void {
     for (const [uuid, t] of this.touched) {
       const { old, new: now } = t;
       if (old !== undefined && now !== undefined && sameData(old, now)) {
         this.touched.delete(uuid);
+      }
+    }
+  }
+
+  /** Values that were put together without a parser may break constraints. */
+  private checkValues(): void {
+    for (const { old, new: row } of this.touched.values()) {
+      for (const column of row === undefined || row === old ? [] : row.schema.columnList) {
+        if (row !== undefined && (old === undefined || differs(old, row, column))) {
+          checkDatum(row.at(column), column.type);
+        }
       }
     }
   }
@@ -311,7 +345,7 @@ export class Transaction {
   private rowStory(title: string, row: Row, index: readonly ColumnSchema[]): string {
     const t = this.touched.get(row.uuid);
     const head = `${title} row, with UUID ${row.uuid}, `;
-    if (t === undefined) {
+    if (t === undefined || (t.old !== undefined && sameData(t.old, row))) {
       return (
         `${head}existed in the database before this transaction ` +
         "and was not modified by the transaction."
@@ -332,6 +366,8 @@ export class Transaction {
 
   /** Makes the changes; answers them, or throws DbError and changes nothing. */
   commit(): readonly RowChange[] {
+    this.released.clear();
+    this.checkValues();
     this.dropUnchanged();
     if (this.touched.size === 0) {
       return [];
@@ -406,15 +442,25 @@ function sameData(a: Row, b: Row): boolean {
   return a.schema.columnList.every((c) => datumEquals(a.at(c), b.at(c)));
 }
 
-/** Order of two rows by all columns in order of their names, as messages need it stable. */
+/**
+ * Order of two rows by all their columns; which column counts first, OVS's hash map of columns
+ * tells.
+ */
 function compareRows(a: Row, b: Row): number {
-  const columns = a.schema.columnList.toSorted((x, y) => compareText(x.name, y.name));
-  const byUuid = compareText(a.uuid, b.uuid);
-  if (byUuid !== 0) {
-    return byUuid;
+  const columns = new OvsMap<string, [string, ColumnSchema?]>((name) => hashString(name));
+  for (const name of ["_uuid", "_version"]) {
+    columns.set(name, [name]);
   }
-  for (const c of columns) {
-    const order = compareDatums(a.at(c), b.at(c));
+  for (const c of a.schema.columnList) {
+    columns.set(c.name, [c.name, c]);
+  }
+  for (const [name, c] of columns.values()) {
+    const order =
+      c !== undefined
+        ? compareDatums(a.at(c), b.at(c))
+        : name === "_uuid"
+          ? compareText(a.uuid, b.uuid)
+          : compareText(a.version, b.version);
     if (order !== 0) {
       return order;
     }

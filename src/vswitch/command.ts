@@ -11,6 +11,7 @@ export type Tool = "ovs-appctl" | "ovs-ofctl" | "ovs-vsctl" | "ovs-pcap" | "ovs-
 
 /** What a command line prints and the status that it exits with. */
 export interface Reply {
+  /** Negative if the real tool would have been ended by that signal. */
   readonly exit: number;
   readonly stdout: string;
   readonly stderr: string;

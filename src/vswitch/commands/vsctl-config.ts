@@ -34,7 +34,7 @@ function referred(ctx: CtlContext, row: Row, column: string, table: string): Row
 
 function deleteReferred(ctx: CtlContext, row: Row, column: string, table: string): void {
   for (const r of referred(ctx, row, column, table)) {
-    ctx.txn.delete(table, r.uuid);
+    ctx.txn.release(table, r.uuid);
   }
   clear(ctx, row, column);
 }
@@ -222,7 +222,7 @@ function emerReset(ctx: CtlContext): void {
   }
   for (const table of DOOMED_TABLES) {
     for (const row of ctx.txn.rows(table)) {
-      ctx.txn.delete(table, row.uuid);
+      ctx.txn.release(table, row.uuid);
     }
   }
 }

@@ -351,7 +351,7 @@ function destroy(ctx: CtlContext): void {
   const rows = all ? ctx.txn.rows(table.name) : wanted.map((id) => getRowUnless(ctx, table, id));
   for (const row of rows) {
     if (row !== undefined) {
-      ctx.txn.delete(table.name, row.uuid);
+      ctx.txn.release(table.name, row.uuid);
     }
   }
 }

@@ -117,9 +117,9 @@ function addBr(ctx: CtlContext): void {
 function deletePort(ctx: CtlContext, port: CtlPort): void {
   removeReference(ctx, realRow(port.bridge), "ports", port.row.uuid);
   for (const iface of port.ifaces) {
-    ctx.txn.delete("Interface", iface.row.uuid);
+    ctx.txn.release("Interface", iface.row.uuid);
   }
-  ctx.txn.delete("Port", port.row.uuid);
+  ctx.txn.release("Port", port.row.uuid);
 }
 
 function deleteBridge(ctx: CtlContext, br: CtlBridge): void {
@@ -134,10 +134,10 @@ function deleteBridge(ctx: CtlContext, br: CtlBridge): void {
   }
   for (const set of ctx.txn.rows("Flow_Sample_Collector_Set")) {
     if (set.text("bridge") === br.row.uuid) {
-      ctx.txn.delete("Flow_Sample_Collector_Set", set.uuid);
+      ctx.txn.release("Flow_Sample_Collector_Set", set.uuid);
     }
   }
-  ctx.txn.delete("Bridge", br.row.uuid);
+  ctx.txn.release("Bridge", br.row.uuid);
   removeReference(ctx, rootRow(ctx), "bridges", br.row.uuid);
 }
 
@@ -356,7 +356,7 @@ function delBondIface(ctx: CtlContext): void {
     die(`cannot delete last interface from port ${iface.port.row.name()}`);
   }
   removeReference(ctx, iface.port.row, "interfaces", iface.row.uuid);
-  ctx.txn.delete("Interface", iface.row.uuid);
+  ctx.txn.release("Interface", iface.row.uuid);
 }
 
 /** The port that `del-port` means; undefined if it need not exist. */

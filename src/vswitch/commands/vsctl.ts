@@ -5,6 +5,8 @@
 // wait for. References: ovs: utilities/ovs-vsctl.c main, parse_options, do_vsctl; lib/db-ctl-base.c
 // parse_command.
 
+import { hashString } from "../../lib/hash.ts";
+import { OvsMap } from "../../lib/hmap.ts";
 import { formatJson } from "../../ovsdb/json.ts";
 import { DbError } from "../../ovsdb/db-error.ts";
 import { setDatum } from "../../ovsdb/datum.ts";
@@ -20,7 +22,7 @@ import { Transaction } from "../../ovsdb/transaction.ts";
 import type { Uuid } from "../../ovsdb/uuid.ts";
 import { type Command, type CommandContext, fatal, ok, type Reply } from "../command.ts";
 import { getoptLong, type OptSpec, type ParsedOpt } from "../getopt.ts";
-import { formatOptionList, SSL_OPTIONS, VLOG_OPTIONS } from "../ofctl-options.ts";
+import { SSL_OPTIONS, VLOG_OPTIONS } from "../ofctl-options.ts";
 import { OVS_VERSION, type VSwitch } from "../vswitch.ts";
 import { CONFIG_CTL_COMMANDS } from "./vsctl-config.ts";
 import {
@@ -147,9 +149,6 @@ function applyOption(o: GlobalOptions, opt: ParsedOpt): void {
       return;
   }
   if (LOCAL_OPTIONS.some((s) => s.name === name)) {
-    if (o.local.has(`--${name}`)) {
-      die(`'${name}' option specified multiple times`);
-    }
     o.local.set(`--${name}`, arg);
   }
 }
@@ -321,7 +320,7 @@ function formatAnswers(answers: readonly Answer[], o: GlobalOptions): string {
 /** A condition did not hold: nothing else runs here that could make it true, so time runs out. */
 function timedOut(err: Stderr): Reply {
   err.warn("fatal_signal", "terminating with signal 14 (Alarm clock)");
-  return { exit: 142, stdout: "", stderr: err.text };
+  return { exit: -14, stdout: "", stderr: err.text };
 }
 
 function runCalls(
@@ -366,7 +365,7 @@ function runCalls(
     warnUnreferenced(symbols, err);
     txn.addComment(`${ME}: ${escapeArgs(words)}`);
     if (!o.dryRun) {
-      commit(vs, txn, root, o.wait);
+      commit(vs, txn, root, o.wait, err);
     }
   } catch (e) {
     if (e instanceof VsctlFatal) {
@@ -383,7 +382,7 @@ function runCalls(
 }
 
 /** Commits and lets the switch take the new configuration. */
-function commit(vs: VSwitch, txn: Transaction, root: Uuid, wait: boolean): void {
+function commit(vs: VSwitch, txn: Transaction, root: Uuid, wait: boolean, err: Stderr): void {
   if (wait && txn.isChanged()) {
     const next = BigInt(txn.row("Open_vSwitch", root)?.int("next_cfg") ?? 0) + 1n;
     txn.set("Open_vSwitch", root, "next_cfg", setDatum([next]));
@@ -392,27 +391,72 @@ function commit(vs: VSwitch, txn: Transaction, root: Uuid, wait: boolean): void 
     txn.commit();
   } catch (e) {
     if (e instanceof DbError) {
-      die(`transaction error: ${formatJson(e.toJson(), { sort: true })}`);
+      const text = `transaction error: ${formatJson(e.toJson(), { sort: true })}`;
+      err.warn("ovsdb_idl", text);
+      die(text);
     }
     throw e;
   }
   vs.reconfigure();
 }
 
-/** Arguments as `--commands` prints them: each word with !, ?, + or * for how often it comes. */
+/**
+ * Arguments as `--commands` prints them: each word with !, ?, + or * for how often it comes. Read
+ * from the end, because a word is known to repeat by the dots behind it (ovs:
+ * print_command_arguments).
+ */
 function argumentMarks(usage: string): string {
-  return usage
-    .split(" ")
-    .filter((w) => w !== "")
-    .map((word) => {
-      const repeated = word.endsWith("...");
-      const bare = word.replace(/\.+$/, "");
-      const optional = /^\[.*\]$/.test(bare) && !/^\[[^\]]*\]./.test(bare);
-      const mark = optional ? (repeated ? "*" : "?") : repeated ? "+" : "!";
-      const body = (optional ? bare.slice(1, -1) : bare).replaceAll("]", "").replaceAll("[", "?");
-      return mark + body;
-    })
-    .join(" ");
+  let out = "";
+  let stack: boolean[] = [];
+  let repeated = false;
+  let wholeOptional = false;
+  for (let i = usage.length - 1; i >= 0; i--) {
+    const c = usage[i] ?? "";
+    const next = usage[i + 1];
+    switch (c) {
+      case "]":
+        stack = [next === undefined || next === " " || next === ".", ...stack];
+        break;
+      case "[":
+        wholeOptional = (i === 0 || usage[i - 1] === " ") && stack[0] === true;
+        out = (wholeOptional && repeated ? "*" : "?") + out;
+        stack = stack.slice(1);
+        break;
+      case " ":
+        out = ` ${wholeOptional ? "" : repeated ? "+" : "!"}${out}`;
+        repeated = false;
+        wholeOptional = false;
+        break;
+      case ".":
+        repeated = true;
+        break;
+      default:
+        out = c + out;
+    }
+  }
+  return usage === "" || usage.startsWith("[") ? out : (repeated ? "+" : "!") + out;
+}
+
+/** Commands in the order of OVS's hash map of them. */
+function hashedCommands(): CtlCommand[] {
+  const map = new OvsMap<string, CtlCommand>((name) => hashString(name));
+  for (const c of [
+    ...DB_CTL_COMMANDS,
+    ...SHOW_CTL_COMMANDS,
+    ...PORT_CTL_COMMANDS,
+    ...CONFIG_CTL_COMMANDS,
+  ]) {
+    map.set(c.name, c);
+  }
+  return [...map.values()];
+}
+
+function optionList(): string {
+  return GLOBAL_OPTIONS.map((s) => {
+    const arg = s.arg === "none" ? "" : "ARG";
+    const short = s.short === undefined ? "" : `-${s.short}${arg === "" ? "" : ` ${arg}`}\n`;
+    return `--${s.name}${arg === "" ? "" : `=${arg}`}\n${short}`;
+  }).join("");
 }
 
 function printed(what: NonNullable<GlobalOptions["print"]>, vs: VSwitch): Reply {
@@ -420,13 +464,15 @@ function printed(what: NonNullable<GlobalOptions["print"]>, vs: VSwitch): Reply 
     case "version":
       return ok(`${ME} (Open vSwitch) ${OVS_VERSION}\nDB Schema ${vs.db.schema.version}\n`);
     case "options":
-      return ok(formatOptionList(GLOBAL_OPTIONS).replaceAll("[ARG]", "ARG"));
+      return ok(optionList());
     case "commands":
       return ok(
-        CTL_COMMANDS.map((c) => {
-          const options = c.options.split(",").filter((s) => s !== "");
-          return `${options.map((s) => `[${s}] `).join("")},${c.name},${argumentMarks(c.usage)}\n`;
-        }).join(""),
+        hashedCommands()
+          .map((c) => {
+            const options = c.options.split(",").filter((s) => s !== "");
+            return `${options.map((s) => `[${s}] `).join("")},${c.name},${argumentMarks(c.usage)}\n`;
+          })
+          .join(""),
       );
     case "help":
       return ok(helpText(vs));
