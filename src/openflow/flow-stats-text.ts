@@ -3,7 +3,7 @@
 // ovs: lib/ofp-flow.c ofputil_flow_stats_format, ofputil_flow_mod_flags_format.
 
 import { formatTable, type NameMap } from "../flow/ofp-port.ts";
-import { formatActions } from "./actions/codec.ts";
+import { formatActions } from "./actions/actions.ts";
 import { formatMatch } from "./match-text.ts";
 import { formatDuration } from "./messages/text.ts";
 import { type FlowStats, U64_MAX } from "./messages/types-flow.ts";

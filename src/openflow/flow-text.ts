@@ -13,8 +13,7 @@ import { P, type Protocols } from "../flow/of-version.ts";
 import { fail, ok, type Result } from "../lib/errors.ts";
 import { strToU16, strToU64 } from "../lib/number.ts";
 import { type KeyValue, KeyValueScan, nearestWord } from "../lib/scan.ts";
-import { checkActions, parseInstructions } from "./actions/codec.ts";
-import type { Action, CheckContext, ParseContext } from "./actions/types.ts";
+import { checkActions, parseInstructions } from "./actions/actions.ts";
 import {
   matchKeyword,
   parseMatchField,
@@ -345,28 +344,23 @@ function finishMatch(d: Draft): void {
 }
 
 function readActions(d: Draft, text: string, cx: TextContext): string | null {
-  const out: Action[] = [];
-  const pp: ParseContext = { ...cx, out, usable: P.ANY, depth: 0 };
-  const error = parseInstructions(text, pp);
-  d.usable &= pp.usable;
-  if (error !== null) {
-    return error;
+  const parsed = parseInstructions(text, cx);
+  if (!parsed.ok) {
+    return parsed.error.message;
   }
-  const cc: CheckContext = {
+  const checked = checkActions(parsed.value.actions, {
     match: d.match,
     maxPorts: OFPP.MAX,
     tableId: d.fm.tableId,
     nTables: 255,
     log: cx.log,
-    usable: P.ANY,
-  };
-  const err = checkActions(out, cc);
-  d.usable &= cc.usable;
-  if (err !== null || d.usable === 0) {
-    const name = err ?? "OFPBAC_MATCH_INCONSISTENT";
+  });
+  d.usable &= parsed.value.usable & checked.usable;
+  if (checked.error !== null || d.usable === 0) {
+    const name = checked.error ?? "OFPBAC_MATCH_INCONSISTENT";
     return `actions are invalid with specified match (${name})`;
   }
-  d.fm.actions = out;
+  d.fm.actions = parsed.value.actions;
   return null;
 }
 

@@ -54,7 +54,7 @@ import {
 } from "./mpls.ts";
 import { enqueue, group, output, output_reg, output_trunc } from "./output.ts";
 import { set_field } from "./set-field.ts";
-import type { ActionTable, ListOps } from "./types.ts";
+import type { ActionKind, ActionTable, ListOps } from "./types.ts";
 import { push_vlan, set_vlan_pcp, set_vlan_vid, strip_vlan } from "./vlan.ts";
 
 /** Lists of actions; actions.ts offers them to other layers. */
@@ -121,3 +121,8 @@ export const ACTIONS: ActionTable = Object.freeze({
   write_metadata,
   goto_table,
 });
+
+/** All kinds, in the order of the table. */
+export const ACTION_KINDS: readonly ActionKind[] = Object.freeze(
+  Object.values(ACTIONS).map((row) => row.kind),
+);
