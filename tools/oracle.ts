@@ -27,94 +27,18 @@ const { values } = parseArgs({
 
 /** What both sides are configured with before any scenario. */
 const SETUP: readonly (readonly string[])[] = [
-  [
-    "ovs-vsctl",
-    "add-br",
-    "br0",
-    "--",
-    "set",
-    "bridge",
-    "br0",
-    "fail_mode=secure",
-    "other_config:datapath-id=0000000000000010",
-    "other_config:hwaddr=aa:66:aa:66:00:00",
-  ],
-  [
-    "ovs-vsctl",
-    "add-br",
-    "br1",
-    "--",
-    "set",
-    "bridge",
-    "br1",
-    "fail_mode=secure",
-    "other_config:datapath-id=0000000000000011",
-    "other_config:hwaddr=aa:66:aa:66:00:01",
-  ],
-  ...["p1", "p2", "p3"].map((p, i) => [
-    "ovs-vsctl",
-    "add-port",
-    "br0",
-    p,
-    "--",
-    "set",
-    "interface",
-    p,
-    "type=dummy",
-    `ofport_request=${i + 1}`,
-  ]),
-  [
-    "ovs-vsctl",
-    "add-port",
-    "br0",
-    "p4",
-    "tag=10",
-    "--",
-    "set",
-    "interface",
-    "p4",
-    "type=dummy",
-    "ofport_request=4",
-  ],
-  [
-    "ovs-vsctl",
-    "add-port",
-    "br0",
-    "patch0",
-    "--",
-    "set",
-    "interface",
-    "patch0",
-    "type=patch",
-    "options:peer=patch1",
-    "ofport_request=5",
-  ],
-  [
-    "ovs-vsctl",
-    "add-port",
-    "br1",
-    "patch1",
-    "--",
-    "set",
-    "interface",
-    "patch1",
-    "type=patch",
-    "options:peer=patch0",
-    "ofport_request=1",
-  ],
-  [
-    "ovs-vsctl",
-    "add-port",
-    "br1",
-    "q2",
-    "--",
-    "set",
-    "interface",
-    "q2",
-    "type=dummy",
-    "ofport_request=2",
-  ],
-];
+  "add-br br0 -- set bridge br0 fail_mode=secure other_config:datapath-id=0000000000000010" +
+    " other_config:hwaddr=aa:66:aa:66:00:00",
+  "add-br br1 -- set bridge br1 fail_mode=secure other_config:datapath-id=0000000000000011" +
+    " other_config:hwaddr=aa:66:aa:66:00:01",
+  "add-port br0 p1 -- set interface p1 type=dummy ofport_request=1",
+  "add-port br0 p2 -- set interface p2 type=dummy ofport_request=2",
+  "add-port br0 p3 -- set interface p3 type=dummy ofport_request=3",
+  "add-port br0 p4 tag=10 -- set interface p4 type=dummy ofport_request=4",
+  "add-port br0 patch0 -- set interface patch0 type=patch options:peer=patch1 ofport_request=5",
+  "add-port br1 patch1 -- set interface patch1 type=patch options:peer=patch0 ofport_request=1",
+  "add-port br1 q2 -- set interface q2 type=dummy ofport_request=2",
+].map((line) => ["ovs-vsctl", ...line.split(" ")]);
 
 interface CommandLine {
   readonly argv: readonly string[];
@@ -144,11 +68,11 @@ function commands(s: Scenario, singly: boolean): CommandLine[] {
   add([...of, "del-flows", "br0"]);
   add([...of, "del-flows", "br1"]);
   add([...of, "del-groups", "br0"]);
-  for (const g of s.groups) {
-    add([...of, "add-group", "br0", g]);
-  }
+  add([...of, "add-groups", "br0", "-"], s.groups.map((g) => `${g}\n`).join(""));
   addFlows("br0", s.flows);
-  addFlows("br1", s.flows1);
+  if (s.flows1.length > 0) {
+    addFlows("br1", s.flows1);
+  }
   add(["ovs-ofctl", "--no-stats", "dump-flows", "br0"]);
   add([...of, "--no-stats", "dump-flows", "br0"]);
   for (const p of s.packets) {
@@ -187,10 +111,15 @@ async function compareCommands(
 
 function shellScript(s: Scenario): string {
   const quote = (w: string) => (/^[\w.,:=/+-]+$/.test(w) ? w : `'${w.replaceAll("'", "'\\''")}'`);
-  const lines = [...SETUP, ...commands(s, true).map((c) => c.argv)].map((a) =>
-    a.map(quote).join(" "),
-  );
-  return `#!/bin/sh\n# Run where an ovs-vswitchd with --enable-dummy=system answers.\n${lines.join("\n")}\n`;
+  const lines = [...SETUP.map((argv) => ({ argv, stdin: "" })), ...commands(s, true)];
+  const text = lines.map(({ argv, stdin }) => {
+    const line = argv.map(quote).join(" ");
+    return stdin === "" ? line : `${line} <<'END'\n${stdin}END`;
+  });
+  return `#!/bin/sh
+# Run where an ovs-vswitchd with --enable-dummy=system answers.
+${text.join("\n")}
+`;
 }
 
 async function main(): Promise<number> {
