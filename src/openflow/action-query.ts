@@ -115,31 +115,3 @@ function conjunctionsOf(actions: readonly Action[]): readonly ClsConjunction[] |
   }
   return conjs.length === 0 ? null : conjs;
 }
-
-/** True if the lists say the same; what the switch fills in later does not count. */
-export function actionsEqual(a: readonly Action[], b: readonly Action[]): boolean {
-  return a === b || same(a, b);
-}
-
-/** Members of actions that are set after decoding. */
-const DERIVED = new Set(["providerMeterId"]);
-
-function same(a: unknown, b: unknown): boolean {
-  if (a === b) {
-    return true;
-  }
-  if (typeof a !== "object" || typeof b !== "object" || a === null || b === null) {
-    return false;
-  }
-  const x = new Map(Object.entries(a));
-  const y = new Map(Object.entries(b));
-  if (x.size !== y.size) {
-    return false;
-  }
-  for (const [key, value] of x) {
-    if (!DERIVED.has(key) && !(y.has(key) && same(value, y.get(key)))) {
-      return false;
-    }
-  }
-  return true;
-}

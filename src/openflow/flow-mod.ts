@@ -14,7 +14,8 @@
 import { VERSION_NOT_REMOVED, type Version } from "../datapath/classifier-rule.ts";
 import { K } from "../flow/flow-key.ts";
 import type { MiniMatch } from "../flow/minimatch.ts";
-import { actionsEqual, groupsOf, meterOf, ruleActionsOf, someAction } from "./action-query.ts";
+import { actionsEqual } from "./actions/actions.ts";
+import { groupsOf, meterOf, ruleActionsOf, someAction } from "./action-query.ts";
 import type { OfpErr } from "./messages/errors.ts";
 import { OFPP, OFPTT_ALL } from "../flow/ofp-port.ts";
 import { OFPG } from "./messages/names.ts";
@@ -300,6 +301,7 @@ function insertRule(p: Ofproto, rule: Rule): void {
       p.groups.lookup(id, VERSION_MAX)?.rules.add(rule);
     }
   }
+  p.holdTlv(rule);
   rule.state = RULE_STATE.INSERTED;
 }
 
@@ -336,6 +338,7 @@ function replaceRevert(p: Ofproto, old: Rule | null, rule: Rule): void {
   const table = p.table(rule.tableId);
   table.cls.remove(rule);
   removeRule(p, rule);
+  p.dropTlv(rule);
   if (old === null) {
     table.nFlows--;
     return;

@@ -5,8 +5,8 @@
 
 import { FIELDS } from "../flow/fields.ts";
 import { OFPTT_ALL } from "../flow/ofp-port.ts";
-import { ACTION_KINDS } from "./actions/table.ts";
-import { INSTRUCTIONS } from "./actions/types.ts";
+import { ACTIONS } from "./actions/table.ts";
+import { type ActionKind, INSTRUCTIONS } from "./actions/types.ts";
 import type { OfpErr } from "./messages/errors.ts";
 import { U32_MAX, U64_MAX } from "./messages/types-flow.ts";
 import type {
@@ -27,13 +27,17 @@ export const EVICTION_FLAGS = 7;
 /** Commands of a table features request (OpenFlow 1.5). */
 export const OFPTFC15 = { REPLACE: 0, MODIFY: 1, ENABLE: 2, DISABLE: 3 } as const;
 
+/** Every kind of action. */
+export const ACTION_KINDS: ReadonlySet<ActionKind> = new Set(
+  Object.values(ACTIONS).map((row) => row.kind),
+);
 const OXM_FIELDS = FIELDS.filter((f) => f.oxm.length > 0);
 const MATCHABLE: ReadonlySet<string> = new Set(OXM_FIELDS.map((f) => f.name));
 const MASKABLE: ReadonlySet<string> = new Set(
   OXM_FIELDS.filter((f) => f.maskable).map((f) => f.name),
 );
 const ALL_ACTIONS: ActionFeatures = {
-  actions: new Set(ACTION_KINDS),
+  actions: ACTION_KINDS,
   setFields: new Set(OXM_FIELDS.filter((f) => f.writable).map((f) => f.name)),
 };
 

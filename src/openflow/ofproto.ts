@@ -24,8 +24,8 @@ import { type TlvBitmap, VlMffMap } from "../flow/vl-mff-map.ts";
 import type { Clock, Rng } from "../lib/env.ts";
 import { assert, defined } from "../lib/errors.ts";
 import type { Vlog } from "../lib/vlog.ts";
+import { actionsEqual } from "./actions/actions.ts";
 import type { Action } from "./actions/types.ts";
-import { actionsEqual } from "./action-query.ts";
 import { ConnMgr, type Ofconn } from "./connmgr.ts";
 import { FlowMonitors } from "./flow-monitor.ts";
 import {
@@ -51,6 +51,7 @@ import { EVICTION, NAME_LEVEL, NO_FLOW_LIMIT, OfTable, VACANCY } from "./oftable
 import { FLOW_FLAG, REMOVED, Rule, RULE_STATE } from "./rule.ts";
 import { collectLoose, VERSION_MAX } from "./rule-criteria.ts";
 import { type DeadCookie, RuleIndex } from "./rule-index.ts";
+import { tlvFieldsOf } from "./tlv-refs.ts";
 import type { FragHandling, TableMiss, XlateOfproto } from "./xbridge.ts";
 import { EVICTION_REBUILD_MS } from "./eviction.ts";
 
@@ -69,6 +70,8 @@ export interface OfprotoInit {
   readonly rng: Rng;
   readonly provider: OfprotoProvider;
   readonly log: Vlog;
+  /** The version that the switch's description names. */
+  readonly swVersion: string;
 }
 
 /** What the database says about a table (ovs: struct ofproto_table_settings). */
@@ -92,6 +95,7 @@ export class Ofproto implements XlateOfproto {
   readonly rng: Rng;
   readonly provider: OfprotoProvider;
   readonly log: Vlog;
+  readonly swVersion: string;
   readonly nTables = N_TABLES;
   readonly maxPorts: number = OFPP.MAX;
   readonly tables: readonly OfTable[];
@@ -128,6 +132,7 @@ export class Ofproto implements XlateOfproto {
     this.rng = init.rng;
     this.provider = init.provider;
     this.log = init.log;
+    this.swVersion = init.swVersion;
     this.ports = new PortTable(init.clock);
     this.conns = new ConnMgr(this);
     this.monitors = new FlowMonitors(this);
@@ -411,7 +416,7 @@ export class Ofproto implements XlateOfproto {
     }
     for (const rule of rules) {
       this.table(rule.tableId).cls.remove(rule);
-      this.#dropTlv(rule);
+      this.dropTlv(rule);
       if (this.#needsRemovedMessage(rule)) {
         this.conns.sendFlowRemoved(rule);
       }
@@ -431,14 +436,18 @@ export class Ofproto implements XlateOfproto {
   }
 
   /** Notes that a rule refers to mapped tunnel options, which then cannot be unmapped. */
-  holdTlv(rule: Rule, bitmap: TlvBitmap): void {
+  holdTlv(rule: Rule): void {
+    if (this.tunTable.size === 0 || this.#tlvRefs.has(rule)) {
+      return;
+    }
+    const bitmap = tlvFieldsOf(rule.match, rule.actions.actions);
     if (bitmap.some((w) => w !== 0)) {
       this.#tlvRefs.set(rule, bitmap);
       this.vlMff.reference(bitmap, 1);
     }
   }
 
-  #dropTlv(rule: Rule): void {
+  dropTlv(rule: Rule): void {
     const bitmap = this.#tlvRefs.get(rule);
     if (bitmap !== undefined) {
       this.#tlvRefs.delete(rule);

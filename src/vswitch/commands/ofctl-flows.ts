@@ -1,0 +1,288 @@
+// ovs-ofctl: add-flow, add-flows, mod-flows, del-flows, bundle, dump-flows, dump-aggregate.
+//
+// Reference: ovs: utilities/ovs-ofctl.c ofctl_flow_mod, ofctl_dump_flows, compare_flows,
+// ofctl_bundle.
+
+import { type FieldValue, fieldPrereqsOk } from "../../flow/field-value.ts";
+import { type Field, fieldByName } from "../../flow/fields.ts";
+import { isFieldWild, type Match, matchGetField, tunMdLocOf } from "../../flow/match.ts";
+import { P, type Protocols } from "../../flow/of-version.ts";
+import { readTunMd } from "../../flow/tun-metadata.ts";
+import { formatFlowStats } from "../../openflow/flow-stats-text.ts";
+import {
+  COMMAND_IN_TEXT,
+  parseFlowFile,
+  parseFlowMod,
+  parseFlowStatsRequest,
+} from "../../openflow/flow-text.ts";
+import { encodeBundleMsg } from "../../openflow/messages/bundle.ts";
+import { isErr } from "../../openflow/messages/errors.ts";
+import { parseBundleFile } from "../../openflow/messages/bundle-parse.ts";
+import { encodeFlowMod } from "../../openflow/messages/flow-mod.ts";
+import { decodeFlowStats, encodeFlowStatsRequest } from "../../openflow/messages/flow-stats.ts";
+import { ofpPrint } from "../../openflow/messages/print.ts";
+import { hexDump } from "../../openflow/messages/text.ts";
+import {
+  type FlowMod,
+  type FlowStats,
+  type FlowStatsRequest,
+  OFPFC,
+} from "../../openflow/messages/types-flow.ts";
+import type { Command } from "../command.ts";
+import { OfctlExit, ofctlFatal, pulled, type Vconn } from "./ofctl-vconn.ts";
+import { type OfctlSession, runOfctl } from "./ofctl-session.ts";
+
+/** -m this often prints each message that is sent as a hex dump; oftener, as plain hex. */
+const HEX_DUMP_VERBOSITY = 5;
+
+function sendFlowMods(
+  s: OfctlSession,
+  name: string,
+  fms: readonly FlowMod[],
+  usable: Protocols,
+): void {
+  if (s.options.bundle) {
+    const v = s.openForFlowMod(name, usable & P.OF13_UP);
+    s.transactBundle(v, fms.map((fm) => encodeFlowMod(fm, v.protocol, v.nextXid())));
+    v.close();
+    return;
+  }
+  const v = s.openForFlowMod(name, usable);
+  const dumped: string[] = [];
+  for (const fm of fms) {
+    const msg = encodeFlowMod(fm, v.protocol, v.nextXid());
+    if (s.options.verbosity === HEX_DUMP_VERBOSITY) {
+      dumped.push(hexDump(msg, true));
+    } else if (s.options.verbosity > HEX_DUMP_VERBOSITY) {
+      dumped.push(`${Array.from(msg, (b) => b.toString(16).padStart(2, "0")).join("")}\n`);
+    }
+    s.transactNoreply(v, msg);
+  }
+  s.print(dumped.join(""));
+  v.close();
+}
+
+function flowModFile(s: OfctlSession, name: string, file: string, command: number): void {
+  // A file may name the command on each line; without one a line adds.
+  const how = command === OFPFC.ADD ? COMMAND_IN_TEXT : command;
+  const cx = s.accept(name);
+  const text = s.readFile(file, (why) => `${file}: open failed (${why})`);
+  const { fms, usable } = s.must(parseFlowFile(file, text, how, cx));
+  sendFlowMods(s, name, fms, usable);
+}
+
+function flowMod(s: OfctlSession, argv: readonly string[], command: number): void {
+  const [, name = "", text = ""] = argv;
+  if (text === "-") {
+    flowModFile(s, name, text, command);
+    return;
+  }
+  const { fm, usable } = s.must(parseFlowMod(text, command, s.accept(name)));
+  sendFlowMods(s, name, [fm], usable);
+}
+
+function prepareDump(
+  s: OfctlSession,
+  argv: readonly string[],
+  aggregate: boolean,
+): { v: Vconn; request: FlowStatsRequest; protocol: Protocols } {
+  const [, name = "", text = ""] = argv;
+  const cx = text === "" ? s.acceptNothing : s.accept(name);
+  const { request, usable } = s.must(parseFlowStatsRequest(text, aggregate, cx));
+  const v = s.open(name);
+  return { v, request, protocol: s.setProtocolForDump(v, usable) };
+}
+
+function dumpPlain(s: OfctlSession, argv: readonly string[], aggregate: boolean): void {
+  const { v, request, protocol } = prepareDump(s, argv, aggregate);
+  s.dump(v, encodeFlowStatsRequest(request, protocol, v.nextXid()));
+  v.close();
+}
+
+/** All flows of a switch that a request selects (ovs: vconn_dump_flows). */
+export function fetchFlows(
+  s: OfctlSession,
+  v: Vconn,
+  request: FlowStatsRequest,
+  protocol: Protocols,
+): FlowStats[] {
+  const flows: FlowStats[] = [];
+  for (const bytes of v.transact(encodeFlowStatsRequest(request, protocol, v.nextXid()))) {
+    const msg = pulled(bytes);
+    if (msg.type !== "FLOW_STATS_REPLY") {
+      const text = ofpPrint(bytes, s.options.verbosity + 1);
+      v.close();
+      throw new OfctlExit(1, s.logLine("vconn", "WARN", `received bad reply: ${text}`));
+    }
+    const list = decodeFlowStats(msg);
+    if (isErr(list)) {
+      ofctlFatal(`dump flows: ${list}`);
+    } else {
+      flows.push(...list);
+    }
+  }
+  return flows;
+}
+
+function dumpFlows(s: OfctlSession, argv: readonly string[]): void {
+  const { sort, stats } = s.options;
+  if (sort.length === 0 && !s.showNames && stats) {
+    dumpPlain(s, argv, false);
+    return;
+  }
+  const criteria = sort.map(({ field, descending }) => ({
+    field: field === undefined ? null : sortField(field),
+    descending,
+  }));
+  const { v, request, protocol } = prepareDump(s, argv, false);
+  const flows = fetchFlows(s, v, request, protocol);
+  if (criteria.length > 0) {
+    // Flows that compare equal keep their order, as the real tool's comparison of addresses has it.
+    flows.sort((a, b) => compareFlows(a, b, criteria));
+  }
+  const names = s.shown(argv[1] ?? "");
+  s.print(flows.map((fs) => ` ${formatFlowStats(fs, names, stats)}\n`).join(""));
+  v.close();
+}
+
+interface Criterion {
+  /** Null: by priority. */
+  readonly field: Field | null;
+  readonly descending: boolean;
+}
+
+function sortField(name: string): Field {
+  return fieldByName(name) ?? ofctlFatal(`${name}: unknown field name`);
+}
+
+function compareFlows(a: FlowStats, b: FlowStats, criteria: readonly Criterion[]): number {
+  for (const { field, descending } of criteria) {
+    let order: number;
+    if (field === null) {
+      order = a.priority - b.priority;
+    } else {
+      const inA = isMatched(field, a.match);
+      if (inA !== isMatched(field, b.match)) {
+        // Flows without the field come last in either direction.
+        return inA ? -1 : 1;
+      }
+      order = compareValues(fieldValue(field, a.match), fieldValue(field, b.match));
+    }
+    if (order !== 0) {
+      return descending ? -order : order;
+    }
+  }
+  return 0;
+}
+
+function isMatched(field: Field, m: Match): boolean {
+  return fieldPrereqsOk(field, m.flow, null) && !isFieldWild(field, m);
+}
+
+/** The value, also of a tunnel option whose place only the match itself knows. */
+function fieldValue(field: Field, m: Match): FieldValue {
+  const place = field.tunMetadata >= 0 ? tunMdLocOf(m, field.tunMetadata) : null;
+  if (place === null) {
+    return matchGetField(field, m).value;
+  }
+  return Uint32Array.from(rightAligned(readTunMd(m.flow, place.loc), field.bytes));
+}
+
+function rightAligned(body: Uint8Array, bytes: number): number[] {
+  return [...new Array<number>(Math.max(0, bytes - body.length)).fill(0), ...body];
+}
+
+function compareValues(a: FieldValue, b: FieldValue): number {
+  for (let i = 0; i < a.length; i++) {
+    const diff = (a[i] ?? 0) - (b[i] ?? 0);
+    if (diff !== 0) {
+      return diff;
+    }
+  }
+  return 0;
+}
+
+function bundle(s: OfctlSession, name: string, file: string): void {
+  const cx = s.accept(name);
+  const text = s.readFile(file, (why) => `${file}: open failed (${why})`);
+  const { msgs, usable } = s.must(parseBundleFile(file, text, cx));
+  s.allowBundles();
+  const v = s.openForFlowMod(name, usable & P.OF13_UP);
+  s.transactBundle(v, msgs.map((m) => encodeBundleMsg(m, v.protocol, v.nextXid())));
+  v.close();
+}
+
+const tool = "ovs-ofctl";
+
+export const OFCTL_FLOW_COMMANDS: readonly Command[] = [
+  {
+    tool,
+    name: "dump-flows",
+    usage: "switch",
+    args: [1, 2],
+    doc: "Prints the flows of a switch, all or those that a flow description selects.",
+    run: (ctx, argv) => runOfctl(ctx, (s) => void dumpFlows(s, argv)),
+  },
+  {
+    tool,
+    name: "dump-aggregate",
+    usage: "switch",
+    args: [1, 2],
+    doc: "Prints how many flows there are and what they counted together.",
+    run: (ctx, argv) => runOfctl(ctx, (s) => void dumpPlain(s, argv, true)),
+  },
+  {
+    tool,
+    name: "add-flow",
+    usage: "switch flow",
+    args: [2, 2],
+    writes: true,
+    doc: "Adds a flow, or replaces the one of the same match and priority.",
+    run: (ctx, argv) => runOfctl(ctx, (s) => void flowMod(s, argv, OFPFC.ADD)),
+  },
+  {
+    tool,
+    name: "add-flows",
+    usage: "switch file",
+    args: [2, 2],
+    writes: true,
+    doc: "Adds the flows of a file, one a line; a line may begin with another command.",
+    run: (ctx, argv) =>
+      runOfctl(ctx, (s) => void flowModFile(s, argv[1] ?? "", argv[2] ?? "", OFPFC.ADD)),
+  },
+  {
+    tool,
+    name: "mod-flows",
+    usage: "switch flow",
+    args: [2, 2],
+    writes: true,
+    doc: "Changes the actions of the flows that match, with --strict of exactly one.",
+    run: (ctx, argv) =>
+      runOfctl(
+        ctx,
+        (s) => void flowMod(s, argv, s.options.strict ? OFPFC.MODIFY_STRICT : OFPFC.MODIFY),
+      ),
+  },
+  {
+    tool,
+    name: "del-flows",
+    usage: "switch [flow]",
+    args: [1, 2],
+    writes: true,
+    doc: "Deletes the flows that match, with --strict exactly one; all of them without a match.",
+    run: (ctx, argv) =>
+      runOfctl(
+        ctx,
+        (s) => void flowMod(s, argv, s.options.strict ? OFPFC.DELETE_STRICT : OFPFC.DELETE),
+      ),
+  },
+  {
+    tool,
+    name: "bundle",
+    usage: "switch file",
+    args: [2, 2],
+    writes: true,
+    doc: "Sends the flow mods, group mods and packet-outs of a file as one atomic bundle.",
+    run: (ctx, argv) => runOfctl(ctx, (s) => void bundle(s, argv[1] ?? "", argv[2] ?? "")),
+  },
+];

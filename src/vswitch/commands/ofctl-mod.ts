@@ -1,0 +1,282 @@
+// ovs-ofctl: changes to ports, tables and the handling of fragments; packet-out; ct-flush.
+//
+// Reference: ovs: utilities/ovs-ofctl.c ofctl_mod_port, ofctl_mod_table, ofctl_packet_out,
+// ofctl_ct_flush.
+
+import { K } from "../../flow/flow-key.ts";
+import { matchSlot, newMatch } from "../../flow/match.ts";
+import { OFPTT_ALL } from "../../flow/ofp-port.ts";
+import { OFP } from "../../flow/of-version.ts";
+import { hexDecode } from "../../lib/bytes.ts";
+import { strToU16, strToUint } from "../../lib/number.ts";
+import { parseActions } from "../../openflow/actions/actions.ts";
+import type { Action } from "../../openflow/actions/types.ts";
+import { encodeCtFlush, encodeCtFlushZone } from "../../openflow/messages/ct.ts";
+import { parseCtTuple, newCtMatch } from "../../openflow/messages/ct-text.ts";
+import { isErr } from "../../openflow/messages/errors.ts";
+import { encodePacketOut } from "../../openflow/messages/packet-out.ts";
+import { parsePacketOut } from "../../openflow/messages/packet-out-parse.ts";
+import { encodePortMod } from "../../openflow/messages/port.ts";
+import { ofpPrint } from "../../openflow/messages/print.ts";
+import { encodeSetConfig, fragFromString } from "../../openflow/messages/switch.ts";
+import {
+  appendTableFeatures,
+  decodeTableDescs,
+  decodeTableFeaturesRaw,
+  encodeTableDescRequest,
+  encodeTableFeaturesRequest,
+  encodeTableMod,
+  startTableFeaturesRequest,
+} from "../../openflow/messages/table.ts";
+import { parseTableMod } from "../../openflow/messages/table-text.ts";
+import { NO_BUFFER } from "../../openflow/messages/types-flow.ts";
+import { FRAG_NAMES, PORT_CONFIG, type TableMod } from "../../openflow/messages/types-switch.ts";
+import { formatVersionBitmapNames } from "../../openflow/messages/version.ts";
+import { OFPTFC15 } from "../../openflow/ofproto-tables.ts";
+import { TABLE_NAME_MAX } from "../../openflow/oftable.ts";
+import type { Command } from "../command.ts";
+import { fetchConfig, portNumber } from "./ofctl-dump.ts";
+import { OfctlExit, ofctlFatal, pulled, type Vconn } from "./ofctl-vconn.ts";
+import { type OfctlSession, runOfctl } from "./ofctl-session.ts";
+
+/** Names of mod-port's actions: the bit, and its value when the name stands without "no-". */
+const PORT_FLAGS: Readonly<Record<string, readonly [bit: number, on: boolean]>> = {
+  up: [PORT_CONFIG.PORT_DOWN, false],
+  down: [PORT_CONFIG.PORT_DOWN, true],
+  stp: [PORT_CONFIG.NO_STP, false],
+  receive: [PORT_CONFIG.NO_RECV, false],
+  "receive-stp": [PORT_CONFIG.NO_RECV_STP, false],
+  flood: [PORT_CONFIG.NO_FLOOD, false],
+  forward: [PORT_CONFIG.NO_FWD, false],
+  "packet-in": [PORT_CONFIG.NO_PACKET_IN, false],
+};
+
+function modPort(s: OfctlSession, [, name = "", port = "", act = ""]: readonly string[]): void {
+  const no = strToUint(port, 10);
+  const pp = s.withVconn(name, (v) =>
+    s.fetchPorts(v).find((p) => (no === undefined ? p.name === port : p.portNo === (no & 0xffff))),
+  );
+  if (pp === undefined) {
+    ofctlFatal(`${name}: couldn't find port \`${port}'`);
+    return;
+  }
+  const negated = /^no-?/i.exec(act)?.[0] ?? "";
+  const flag = PORT_FLAGS[act.slice(negated.length).toLowerCase()];
+  if (flag === undefined) {
+    ofctlFatal(`unknown mod-port command '${act}'`);
+    return;
+  }
+  const [mask, on] = flag;
+  const config = on === (negated === "") ? mask : 0;
+  const v = s.open(name);
+  const pm = { portNo: pp.portNo, hwAddr: pp.hwAddr, config, mask, advertise: 0 };
+  s.transactNoreply(v, encodePortMod(pm, v.version, v.nextXid()));
+  v.close();
+}
+
+/** Keeps what the user did not ask to change (ovs: fetch_table_desc). */
+function keepTableDesc(s: OfctlSession, v: Vconn, tm: TableMod): TableMod {
+  const request = encodeTableDescRequest(v.version, v.nextXid());
+  for (const bytes of request === null ? [] : v.transact(request)) {
+    const msg = pulled(bytes);
+    if (msg.type !== "TABLE_DESC_REPLY") {
+      ofctlFatal(`received bad reply: ${ofpPrint(bytes, s.options.verbosity + 1)}`);
+    }
+    const list = decodeTableDescs(msg);
+    const td = isErr(list) ? undefined : list.find((d) => d.tableId === tm.tableId);
+    if (td !== undefined && tm.eviction !== "default") {
+      const { down, up } = td.tableVacancy;
+      return { ...tm, vacancy: td.vacancy, tableVacancy: { ...tm.tableVacancy, down, up } };
+    }
+    if (td !== undefined && tm.vacancy !== "default") {
+      return { ...tm, eviction: td.eviction, evictionFlags: td.evictionFlags };
+    }
+  }
+  return tm;
+}
+
+/** Sends the features of the tables back with one name changed (ovs: change_table_name). */
+function renameTable(s: OfctlSession, v: Vconn, tableId: number, name: string): void {
+  const tables = v
+    .transact(encodeTableFeaturesRequest(v.version, v.nextXid()))
+    .flatMap((bytes) => {
+      const list = decodeTableFeaturesRaw(pulled(bytes));
+      return isErr(list) ? [] : list;
+    });
+  const table = tables.find((t) => t.tf.tableId === tableId);
+  if (table === undefined) {
+    ofctlFatal(`switch does not have table ${tableId}`);
+    return;
+  }
+  const renamed = { ...table.tf, name: name.slice(0, TABLE_NAME_MAX - 1) };
+  const m = startTableFeaturesRequest(v.version, v.nextXid());
+  if (v.version >= OFP.v15) {
+    const tf = { ...renamed, command: OFPTFC15.MODIFY, anyProperties: false };
+    appendTableFeatures(m, tf, null);
+  } else {
+    for (const t of tables) {
+      appendTableFeatures(m, t === table ? renamed : t.tf, t.rawProperties);
+    }
+  }
+  const parts = m.messages();
+  const replies = parts.flatMap((bytes) => v.transact(bytes));
+  const error = replies.find((bytes) => pulled(bytes).type === "ERROR");
+  if (error !== undefined) {
+    v.close();
+    throw new OfctlExit(1, ofpPrint(error, s.options.verbosity + 1));
+  }
+}
+
+function modTable(s: OfctlSession, [, name = "", id = "", setting = ""]: readonly string[]): void {
+  const parsed = s.must(parseTableMod(id, setting, s.accept(name).tables));
+  if ((s.versions & parsed.versions) === 0) {
+    const needed = formatVersionBitmapNames(parsed.versions);
+    ofctlFatal(`table_mod '${setting}' requires one of the OpenFlow versions ${needed}`);
+  }
+  const newer = (s.versions & ((1 << OFP.v14) | (1 << OFP.v15))) !== 0;
+  s.versions &= parsed.versions;
+  const v = s.open(name);
+  if (parsed.name !== null) {
+    renameTable(s, v, parsed.tm.tableId, parsed.name);
+  } else if (newer) {
+    const all = parsed.tm.tableId === OFPTT_ALL;
+    const ids = all ? Array.from({ length: OFPTT_ALL - 1 }, (_, i) => i) : [parsed.tm.tableId];
+    let { tm } = parsed;
+    for (const tableId of ids) {
+      tm = keepTableDesc(s, v, { ...tm, tableId });
+      s.transactNoreply(v, encodeTableMod(tm, v.version, v.nextXid()));
+    }
+  } else {
+    s.transactNoreply(v, encodeTableMod(parsed.tm, v.version, v.nextXid()));
+  }
+  v.close();
+}
+
+function setFrags(s: OfctlSession, [, name = "", mode = ""]: readonly string[]): void {
+  const frag = fragFromString(mode);
+  if (frag === undefined) {
+    ofctlFatal(`${mode}: unknown fragment handling mode`);
+    return;
+  }
+  const v = s.open(name);
+  const config = fetchConfig(s, v);
+  if (config.frag !== frag) {
+    s.transactNoreply(v, encodeSetConfig({ ...config, frag }, v.version, v.nextXid()));
+    if (fetchConfig(s, v).frag !== frag) {
+      ofctlFatal(
+        `${name}: setting fragment handling mode failed (this ` +
+          `switch probably doesn't support mode "${FRAG_NAMES[frag]}")`,
+      );
+    }
+  }
+  v.close();
+}
+
+/** The newer form names all in one argument; the older one has several packets. */
+function packetOut(s: OfctlSession, argv: readonly string[]): void {
+  const [, name = "", text = "", actionText = "", ...packets] = argv;
+  if (argv.length === 3) {
+    const { po, usable } = s.must(parsePacketOut(text, s.accept(name)));
+    const v = s.openForFlowMod(name, usable);
+    s.transactNoreply(v, encodePacketOut(po, v.protocol, v.nextXid()));
+    v.close();
+    return;
+  }
+  if (packets.length === 0) {
+    ofctlFatal(`Too many arguments (${argv.length})`);
+  }
+  const { actions, usable } = s.must(parseActions(actionText, s.accept(name)));
+  const flowMetadata = newMatch();
+  matchSlot(flowMetadata, K.in_port, portNumber(s, name, text));
+  const v = s.openForFlowMod(name, usable);
+  for (const hex of packets) {
+    const packet = packetFromHex(hex);
+    const po = { packet, bufferId: NO_BUFFER, flowMetadata, actions };
+    s.transactNoreply(v, encodePacketOut(po, v.protocol, v.nextXid()));
+  }
+  v.close();
+}
+
+/** Bytes of an Ethernet header without its VLAN tags. */
+const ETH_HEADER_BYTES = 14;
+
+function packetFromHex(hex: string): Uint8Array {
+  const bytes = hexDecode(hex);
+  if (bytes === null) {
+    return ofctlFatal("Trailing garbage in packet data");
+  }
+  return bytes.length < ETH_HEADER_BYTES
+    ? ofctlFatal("Packet data too short for Ethernet")
+    : bytes;
+}
+
+function ctFlushZone(s: OfctlSession, [, name = "", text = ""]: readonly string[]): void {
+  const zone = s.must(strToU16(text, "zone_id"));
+  const v = s.open(name);
+  s.transactNoreply(v, encodeCtFlushZone(zone, v.version, v.nextXid()));
+  v.close();
+}
+
+function ctFlush(s: OfctlSession, [, name = "", ...args]: readonly string[]): void {
+  let zone: number | null = null;
+  let tuples = args;
+  if (args[0]?.startsWith("zone=")) {
+    const digits = /^zone=([+-]?\d+)/.exec(args[0])?.[1];
+    if (digits === undefined || Math.abs(Number(digits)) > 0xffff) {
+      ofctlFatal("Failed to parse zone");
+    }
+    zone = Number(digits) & 0xffff;
+    tuples = args.slice(1);
+  }
+  const match = newCtMatch();
+  tuples.slice(0, 2).forEach((text, i) => {
+    const error = text === "" ? null : parseCtTuple(text, match, i === 0 ? "orig" : "reply");
+    if (error !== null) {
+      ofctlFatal(`Failed to parse ct-tuple: ${error}`);
+    }
+  });
+  const v = s.open(name);
+  s.transactNoreply(v, encodeCtFlush(match, zone, v.version, v.nextXid()));
+  v.close();
+}
+
+const tool = "ovs-ofctl";
+
+function row(
+  name: string,
+  usage: string,
+  args: readonly [number, number],
+  doc: string,
+  body: (s: OfctlSession, argv: readonly string[]) => void,
+): Command {
+  return {
+    tool,
+    name,
+    usage,
+    args,
+    doc,
+    writes: !name.startsWith("ct-"),
+    run: (ctx, argv) => runOfctl(ctx, (s) => void body(s, argv)),
+  };
+}
+
+export const OFCTL_MOD_COMMANDS: readonly Command[] = [
+  row("mod-port", "switch iface act", [3, 3], "Changes what a port does.", modPort),
+  row("mod-table", "switch mod", [3, 3], "Changes what a table does.", modTable),
+  row("set-frags", "switch frag_mode", [2, 2], "Changes how IP fragments are handled.", setFrags),
+  row(
+    "packet-out",
+    'switch "in_port=<port> packet=<hex data> actions=..."',
+    [2, Number.POSITIVE_INFINITY],
+    "Runs actions on a packet.",
+    packetOut,
+  ),
+  row("ct-flush-zone", "switch zone", [2, 2], "Forgets the connections of a zone.", ctFlushZone),
+  row(
+    "ct-flush",
+    "switch [zone=N] [ct-orig-tuple [ct-reply-tuple]]",
+    [1, 4],
+    "Forgets connections that match.",
+    ctFlush,
+  ),
+];

@@ -1,0 +1,342 @@
+// OfctlSession: what one run of ovs-ofctl keeps while it works: options, what it printed, names of
+// ports and tables that it fetched.
+//
+// As in the real tool, names are fetched from the switch, on a connection of their own, when they
+// are first needed: to accept them in input unless --no-names was given, to show them in output only
+// with --names (ovs: utilities/ovs-ofctl.c ports_to_accept, get_port_map, set_protocol_for_flow_dump,
+// transact_multiple_noreply, bundle_print_errors).
+
+import type { LogSink, NameMap } from "../../flow/ofp-port.ts";
+import { P, type Protocols } from "../../flow/of-version.ts";
+import { decodeUtf8, getU32 } from "../../lib/bytes.ts";
+import { Cursor } from "../../lib/bytes.ts";
+import type { Result } from "../../lib/errors.ts";
+import type { TextContext } from "../../openflow/match-parse.ts";
+import { encodeSetProtocol } from "../../openflow/messages/connection.ts";
+import { isErr } from "../../openflow/messages/errors.ts";
+import { decodeError } from "../../openflow/messages/hello.ts";
+import { NameTable, type NameMaps } from "../../openflow/messages/names.ts";
+import { encodePortDescRequest, pullPhyPorts } from "../../openflow/messages/port.ts";
+import { ofpPrint } from "../../openflow/messages/print.ts";
+import { OFP_HEADER, type RawName } from "../../openflow/messages/raw.ts";
+import {
+  decodeFeaturesAndPorts,
+  encodeEmpty,
+  featuresHavePorts,
+} from "../../openflow/messages/switch.ts";
+import { decodeTableFeatures, pullTableStats } from "../../openflow/messages/table.ts";
+import { OFPBF, type PhyPort } from "../../openflow/messages/types-switch.ts";
+import { OFPP } from "../../flow/ofp-port.ts";
+import {
+  FLOW_DUMP_PROTOCOLS,
+  protocolsFromVersions,
+  protocolsToString,
+  protocolsToVersions,
+} from "../../openflow/messages/version.ts";
+import type { CommandContext, Reply } from "../command.ts";
+import { defaultOfctlOptions, type OfctlOptions } from "../ofctl-options.ts";
+import { OfctlExit, ofctlFatal, openVconn, pulled, type Vconn } from "./ofctl-vconn.ts";
+
+const OF13 = 4;
+
+export class OfctlSession {
+  readonly ctx: CommandContext;
+  readonly options: OfctlOptions;
+  /** Versions and protocols that may be used; some commands narrow them. */
+  versions: number;
+  protocols: Protocols;
+  #stdout: string[] = [];
+  #stderr: string[] = [];
+  readonly #ports = new Map<string, NameTable>();
+  readonly #tables = new Map<string, NameTable>();
+
+  constructor(ctx: CommandContext) {
+    this.ctx = ctx;
+    this.options = ctx.ofctl ?? defaultOfctlOptions();
+    this.versions = this.options.versions;
+    this.protocols = this.options.protocols;
+  }
+
+  print(text: string): void {
+    this.#stdout.push(text);
+  }
+
+  printError(text: string): void {
+    this.#stderr.push(text);
+  }
+
+  takeOutput(): { stdout: string; stderr: string } {
+    const out = { stdout: this.#stdout.join(""), stderr: this.#stderr.join("") };
+    return out;
+  }
+
+  // ------------------------------------------------------------- input
+
+  /** The text of a file, or of standard input for "-". */
+  readFile(name: string, failure: (why: string) => string): string {
+    if (name === "-") {
+      return this.ctx.stdin;
+    }
+    const r = this.ctx.vs.fs.readFile(name);
+    return r.ok ? decodeUtf8(r.value) : ofctlFatal(failure(r.message));
+  }
+
+  /** The value, or the end of the command with the parser's text. */
+  must<T>(r: Result<T>): T {
+    return r.ok ? r.value : ofctlFatal(r.error.message);
+  }
+
+  /** What parsers need to accept names of a switch. */
+  accept(name: string): TextContext {
+    const ports = this.#acceptNames ? this.portMap(name) : null;
+    const tables = this.#acceptNames ? this.tableMap(name) : null;
+    return { ports, tables, log: this.logSink };
+  }
+
+  /** As `accept`, but without asking the switch: for texts that hold no name anyway. */
+  get acceptNothing(): TextContext {
+    return { ports: null, tables: null, log: this.logSink };
+  }
+
+  /** The real tool's log goes to standard error. */
+  readonly logSink: LogSink = (level, module, text) => {
+    this.printError(this.logLine(module, level, text));
+  };
+
+  #logLines = 0;
+
+  /** A line of the tool's own log, as it stands on standard error. */
+  logLine(module: string, level: string, text: string): string {
+    this.#logLines++;
+    const when = new Date(this.ctx.vs.clock.wallMs()).toISOString().slice(0, 19);
+    const serial = String(this.#logLines).padStart(5, "0");
+    return `${when}Z|${serial}|${module}|${level}|${text}\n`;
+  }
+
+  get #acceptNames(): boolean {
+    return this.options.names !== false;
+  }
+
+  /** Output never is a terminal: names are shown only when asked for. */
+  get showNames(): boolean {
+    return this.options.names === true;
+  }
+
+  shown(name: string): NameMaps {
+    return this.showNames
+      ? { ports: this.portMap(name), tables: this.tableMap(name) }
+      : { ports: null, tables: null };
+  }
+
+  portMap(name: string): NameMap {
+    let map = this.#ports.get(name);
+    if (map === undefined) {
+      map = new NameTable();
+      this.#ports.set(name, map);
+      for (const port of this.withVconn(name, (v) => this.fetchPorts(v))) {
+        map.put(port.portNo, port.name);
+      }
+    }
+    return map;
+  }
+
+  tableMap(name: string): NameMap {
+    let map = this.#tables.get(name);
+    if (map === undefined) {
+      map = new NameTable();
+      this.#tables.set(name, map);
+      for (const [id, table] of this.withVconn(name, (v) => fetchTableNames(v))) {
+        map.put(id, table);
+      }
+    }
+    return map;
+  }
+
+  // ------------------------------------------------------------- connections
+
+  open(name: string): Vconn {
+    return openVconn(this, name);
+  }
+
+  withVconn<T>(name: string, act: (v: Vconn) => T): T {
+    const v = this.open(name);
+    const result = act(v);
+    v.close();
+    return result;
+  }
+
+  /** Ports in the order of the switch: with the features before OpenFlow 1.3. */
+  fetchPorts(v: Vconn): PhyPort[] {
+    if (v.version < OF13) {
+      const request = encodeEmpty("OFPT_FEATURES_REQUEST", v.version, v.nextXid());
+      const msg = pulled(v.transact(request)[0] as Uint8Array);
+      if (msg.type !== "FEATURES_REPLY") {
+        ofctlFatal(`${v.name}: received bad features reply`);
+      }
+      const features = decodeFeaturesAndPorts(msg);
+      if (featuresHavePorts(msg) && !isErr(features)) {
+        return [...features.ports];
+      }
+    }
+    const ports: PhyPort[] = [];
+    for (const bytes of v.transact(encodePortDescRequest(v.version, OFPP.ANY, v.nextXid()))) {
+      const msg = pulled(bytes);
+      if (msg.type !== "PORT_DESC_STATS_REPLY") {
+        ofctlFatal(`received bad reply: ${ofpPrint(bytes, this.options.verbosity + 1)}`);
+      }
+      ports.push(...pullPhyPorts(new Cursor(bytes, msg.bodyOfs), msg.version).ports);
+    }
+    return ports;
+  }
+
+  /** Sends what switches the connection to another flow format; false if the switch refuses. */
+  #trySetProtocol(v: Vconn, want: Protocols): boolean {
+    for (;;) {
+      const step = encodeSetProtocol(v.protocol, want, v.nextXid());
+      if (step.msg === null) {
+        return v.protocol === want;
+      }
+      if (v.transactNoreply(step.msg) !== null) {
+        return false;
+      }
+      v.protocol = step.next;
+    }
+  }
+
+  /** Chooses the flow format of a dump: the most expressive one that all sides can do. */
+  setProtocolForDump(v: Vconn, usable: Protocols): Protocols {
+    for (const f of FLOW_DUMP_PROTOCOLS) {
+      if ((f & usable & this.protocols) !== 0 && this.#trySetProtocol(v, f)) {
+        return f;
+      }
+    }
+    const formats = protocolsToString(usable);
+    if ((usable & this.protocols) !== 0) {
+      return ofctlFatal(`switch does not support any of the usable flow formats (${formats})`);
+    }
+    return this.#noUsable(usable);
+  }
+
+  #noUsable(usable: Protocols): never {
+    return ofctlFatal(
+      `none of the usable flow formats (${protocolsToString(usable)}) is among the ` +
+        `allowed flow formats (${protocolsToString(this.protocols)})`,
+    );
+  }
+
+  /** Opens a connection in a flow format in which the message can be sent. */
+  openForFlowMod(name: string, usable: Protocols): Vconn {
+    if ((usable & this.protocols) === 0) {
+      this.#noUsable(usable);
+    }
+    const v = this.open(name);
+    if ((usable & this.protocols & v.protocol) !== 0) {
+      return v;
+    }
+    for (let f = 1; f <= P.ANY; f <<= 1) {
+      if (f !== v.protocol && (f & usable & this.protocols) !== 0 && this.#trySetProtocol(v, f)) {
+        return v;
+      }
+    }
+    const formats = protocolsToString(usable);
+    return ofctlFatal(`switch does not support any of the usable flow formats (${formats})`);
+  }
+
+  /** Bundles need OpenFlow 1.3; without -O they imply 1.4. */
+  allowBundles(): void {
+    const bundles = protocolsToVersions(P.OF13_UP);
+    if ((this.versions & bundles) === 0) {
+      this.versions = (this.versions | protocolsToVersions(P.OF14_OXM)) & bundles;
+      this.protocols = protocolsFromVersions(this.versions);
+    }
+  }
+
+  // ------------------------------------------------------------- transactions
+
+  /** Sends a request and prints all replies (ovs: dump_transaction). */
+  dump(v: Vconn, request: Uint8Array): void {
+    for (const reply of v.transact(request)) {
+      this.print(ofpPrint(reply, this.options.verbosity + 1, this.shown(v.name)));
+    }
+  }
+
+  /** The same for requests that are only headers. */
+  dumpTrivial(name: string, raw: RawName): void {
+    const v = this.open(name);
+    this.dump(v, encodeEmpty(raw, v.version, v.nextXid()));
+    v.close();
+  }
+
+  /** Sends a request that only has a reply if it fails, which then ends the command. */
+  transactNoreply(v: Vconn, request: Uint8Array): void {
+    const reply = v.transactNoreply(request);
+    if (reply !== null) {
+      const text = ofpPrint(reply, this.options.verbosity + 2, this.shown(v.name));
+      v.close();
+      throw new OfctlExit(1, text);
+    }
+  }
+
+  /** Runs messages as one bundle; errors are printed with the message that each is about. */
+  transactBundle(v: Vconn, requests: readonly Uint8Array[]): void {
+    const outcome = v.transactBundle(requests, OFPBF.ORDERED | OFPBF.ATOMIC);
+    let next = 0;
+    for (const bytes of outcome.errors) {
+      const error = decodeError(pulled(bytes));
+      if (error === null) {
+        this.printError("***decode error***");
+        continue;
+      }
+      // Errors come in the order of the requests; one that is not found is shown truncated.
+      const xid = getU32(bytes, OFP_HEADER.XID);
+      const at = requests.findIndex((r, i) => i >= next && getU32(r, OFP_HEADER.XID) === xid);
+      next = at < 0 ? requests.length : at + 1;
+      const about = requests[at] ?? error.payload;
+      const text = ofpPrint(about, this.options.verbosity + 1, this.shown(v.name));
+      this.printError(`Error ${error.err} for: ${text}`);
+    }
+    if (!outcome.ok) {
+      v.close();
+      ofctlFatal(`talking to ${v.fullName} (Protocol error)`);
+    }
+  }
+}
+
+function fetchTableNames(v: Vconn): [number, string][] {
+  const stats = v.version < OF13;
+  const raw = stats ? "OFPST_TABLE_REQUEST" : "OFPST13_TABLE_FEATURES_REQUEST";
+  const names: [number, string][] = [];
+  for (const bytes of v.transact(encodeEmpty(raw, v.version, v.nextXid()))) {
+    const msg = pulled(bytes);
+    if (stats) {
+      const c = new Cursor(bytes, msg.bodyOfs);
+      for (let t = pullTableStats(c, msg); t !== null && !isErr(t); t = pullTableStats(c, msg)) {
+        names.push([t.features.tableId, t.features.name]);
+      }
+    } else {
+      const list = decodeTableFeatures(msg);
+      for (const tf of isErr(list) ? [] : list) {
+        names.push([tf.tableId, tf.name]);
+      }
+    }
+  }
+  return names.filter(([, name]) => name !== "");
+}
+
+/** Runs the body of a command and makes its reply. */
+export function runOfctl(
+  ctx: CommandContext,
+  body: (s: OfctlSession) => number | undefined,
+): Reply {
+  const s = new OfctlSession(ctx);
+  try {
+    const exit = body(s) ?? 0;
+    return { exit, ...s.takeOutput() };
+  } catch (e) {
+    if (!(e instanceof OfctlExit)) {
+      throw e;
+    }
+    const { stdout, stderr } = s.takeOutput();
+    return { exit: e.exit, stdout, stderr: stderr + e.stderr };
+  }
+}

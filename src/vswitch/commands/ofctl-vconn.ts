@@ -1,0 +1,242 @@
+// Vconn: the connection of an ovs-ofctl command to a bridge of the same process.
+//
+// Messages are really encoded and decoded on both sides, in the version that the two ends agree
+// on, so that everything that depends on the version comes out by itself. The switch answers before
+// `send` returns. Errors that end the real tool are thrown as OfctlExit and become the command's
+// reply (ovs: lib/vconn.c, utilities/ovs-ofctl.c open_vconn, dump_transaction, ...).
+
+import type { Protocols } from "../../flow/of-version.ts";
+import { getU32 } from "../../lib/bytes.ts";
+import type { Ofconn } from "../../openflow/connmgr.ts";
+import type { BundleCtrl } from "../../openflow/messages/types-switch.ts";
+import { OFPBCT } from "../../openflow/messages/types-switch.ts";
+import {
+  decodeBundleCtrl,
+  encodeBundleAdd,
+  encodeBundleCtrl,
+} from "../../openflow/messages/bundle.ts";
+import { isErr, type OfpErr } from "../../openflow/messages/errors.ts";
+import { encodeBarrierRequest } from "../../openflow/messages/hello.ts";
+import { type Msg, OFP_HEADER, pullMsg, setXid } from "../../openflow/messages/raw.ts";
+import { formatVersionBitmap, protocolFromVersion } from "../../openflow/messages/version.ts";
+import { handleMessage } from "../../openflow/ofproto-handle.ts";
+import type { VSwitch } from "../vswitch.ts";
+
+/** Ends a command with an exit status and a text for standard error. */
+export class OfctlExit extends Error {
+  readonly exit: number;
+  /** Printed as it is. */
+  readonly stderr: string;
+
+  constructor(exit: number, stderr: string) {
+    super(stderr);
+    this.exit = exit;
+    this.stderr = stderr;
+  }
+}
+
+/** Ends the command as ovs_fatal() does. */
+export function ofctlFatal(text: string): never {
+  throw new OfctlExit(1, `ovs-ofctl: ${text}\n`);
+}
+
+/** The first xid that a connection uses; it only has to be the same each time. */
+const FIRST_XID = 2;
+
+export class Vconn {
+  readonly name: string;
+  readonly version: number;
+  readonly conn: Ofconn;
+  /** Address of the connection, as errors in the middle of it show. */
+  readonly fullName: string;
+  /** The flow format in effect, as this side believes. */
+  protocol: Protocols;
+  readonly #vs: VSwitch;
+  readonly #inbox: Uint8Array[] = [];
+  #xid = FIRST_XID;
+
+  constructor(vs: VSwitch, name: string, fullName: string, conn: Ofconn) {
+    this.#vs = vs;
+    this.name = name;
+    this.conn = conn;
+    this.version = conn.version;
+    this.fullName = fullName;
+    this.protocol = protocolFromVersion(conn.version);
+  }
+
+  nextXid(): number {
+    return this.#xid++;
+  }
+
+  /** Sends a message as it is. */
+  send(bytes: Uint8Array): void {
+    handleMessage(this.conn, bytes);
+    this.#inbox.push(...this.conn.receive());
+  }
+
+  /** The next message, or null if there is none. */
+  receive(): Uint8Array | null {
+    this.#inbox.push(...this.conn.receive());
+    return this.#inbox.shift() ?? null;
+  }
+
+  /** All messages with the xid of a request; others are passed over. */
+  transact(request: Uint8Array): Uint8Array[] {
+    const xid = getU32(request, OFP_HEADER.XID);
+    this.send(request);
+    const replies: Uint8Array[] = [];
+    for (let m = this.receive(); m !== null; m = this.receive()) {
+      if (getU32(m, OFP_HEADER.XID) === xid) {
+        replies.push(m);
+      }
+    }
+    return replies;
+  }
+
+  /** The reply to a request that only has one if it fails, or null. */
+  transactNoreply(request: Uint8Array): Uint8Array | null {
+    const xid = getU32(request, OFP_HEADER.XID);
+    this.send(request);
+    this.send(encodeBarrierRequest(this.version, this.nextXid()));
+    let reply: Uint8Array | null = null;
+    for (let m = this.receive(); m !== null; m = this.receive()) {
+      if (getU32(m, OFP_HEADER.XID) === xid) {
+        reply = m;
+      }
+    }
+    return reply;
+  }
+
+  /** Runs messages as a bundle; answers the errors, in the order in which they came. */
+  transactBundle(requests: readonly Uint8Array[], flags: number): BundleOutcome {
+    const errors: Uint8Array[] = [];
+    const ctrl = { bundleId: 0, flags, type: OFPBCT.OPEN_REQUEST };
+    if (!this.#bundleControl(ctrl, errors)) {
+      return { ok: false, errors };
+    }
+    for (const msg of requests) {
+      const xid = getU32(msg, OFP_HEADER.XID);
+      this.send(encodeBundleAdd({ bundleId: 0, flags, msg }, this.version, xid));
+      this.#takeErrors(errors);
+    }
+    this.send(encodeBarrierRequest(this.version, this.nextXid()));
+    this.#takeErrors(errors);
+    const type = errors.length > 0 ? OFPBCT.DISCARD_REQUEST : OFPBCT.COMMIT_REQUEST;
+    const failed = errors.length > 0;
+    const done = this.#bundleControl({ ...ctrl, type }, errors);
+    return { ok: done && !failed, errors };
+  }
+
+  #bundleControl(ctrl: BundleCtrl, errors: Uint8Array[]): boolean {
+    const xid = this.nextXid();
+    this.send(encodeBundleCtrl(ctrl, this.version, xid));
+    let good = false;
+    for (let m = this.receive(); m !== null; m = this.receive()) {
+      const msg = pullMsg(m);
+      if (isErr(msg)) {
+        continue;
+      }
+      if (msg.type === "ERROR") {
+        errors.push(m);
+      } else if (msg.type === "BUNDLE_CONTROL" && msg.xid === xid) {
+        const reply = decodeBundleCtrl(msg);
+        good = !isErr(reply) && reply.type === ctrl.type + 1;
+      }
+    }
+    return good;
+  }
+
+  #takeErrors(errors: Uint8Array[]): void {
+    for (let m = this.receive(); m !== null; m = this.receive()) {
+      const msg = pullMsg(m);
+      if (!isErr(msg) && msg.type === "ERROR") {
+        errors.push(m);
+      }
+    }
+  }
+
+  close(): void {
+    this.conn.ofproto.conns.disconnect(this.conn);
+    this.#vs.run();
+  }
+}
+
+export interface BundleOutcome {
+  readonly ok: boolean;
+  readonly errors: readonly Uint8Array[];
+}
+
+/** A message that must be well-formed, because the switch of this process made it. */
+export function pulled(bytes: Uint8Array): Msg {
+  const msg = pullMsg(bytes);
+  if (isErr(msg)) {
+    ofctlFatal(`decode error: ${msg satisfies OfpErr}`);
+  }
+  return msg;
+}
+
+/** Gives a copy of a message another xid. */
+export function withXid(bytes: Uint8Array, xid: number): Uint8Array {
+  const copy = bytes.slice();
+  setXid(copy, xid);
+  return copy;
+}
+
+/** What connecting needs to know of the command (an OfctlSession). */
+export interface Opener {
+  readonly ctx: { readonly vs: VSwitch };
+  readonly versions: number;
+  logLine(module: string, level: string, text: string): string;
+}
+
+/** Connects to a bridge, in the highest version that both ends allow. */
+export function openVconn(s: Opener, name: string): Vconn {
+  const { vs } = s.ctx;
+  const bridge = bridgeNameOf(name);
+  if (bridge === null) {
+    const known = /^(?:tcp|ssl):/.test(name);
+    const why = known ? "Connection refused" : "Address family not supported by protocol";
+    return ofctlFatal(`connecting to ${name} (${why})`);
+  }
+  const target = vs.openflowTarget(bridge);
+  if (target === null) {
+    return name.startsWith("unix:")
+      ? ofctlFatal(`connecting to ${name} (No such file or directory)`)
+      : ofctlFatal(`${name} is not a bridge or a socket`);
+  }
+  const fullName = `unix:${vs.rundir}/${bridge}.mgmt`;
+  const common = s.versions & target.versions;
+  if (common === 0) {
+    const text =
+      `${fullName}: version negotiation failed (we support ${versionList(s.versions)}, ` +
+      `peer supports ${versionList(target.versions)})`;
+    throw new OfctlExit(
+      1,
+      `${s.logLine("vconn", "WARN", text)}` +
+        `ovs-ofctl: ${name}: failed to connect to socket (Broken pipe)\n`,
+    );
+  }
+  const version = 31 - Math.clz32(common);
+  const conn = target.ofproto.conns.connect({ version });
+  return new Vconn(vs, name, fullName, conn);
+}
+
+function versionList(bitmap: number): string {
+  const several = (bitmap & (bitmap - 1)) !== 0;
+  return `version${several ? "s" : ""} ${formatVersionBitmap(bitmap)}`;
+}
+
+/** `br0`, `system@br0`, `unix:/run/br0.mgmt` all name br0; null for another kind of address. */
+function bridgeNameOf(name: string): string | null {
+  if (name.startsWith("unix:")) {
+    return baseName(name.slice("unix:".length));
+  }
+  if (name.includes(":")) {
+    return null;
+  }
+  return name.includes("/") ? baseName(name) : name.replace(/^[^@]*@/, "");
+}
+
+function baseName(path: string): string {
+  return path.replace(/^.*\//, "").replace(/\.mgmt$/, "");
+}
