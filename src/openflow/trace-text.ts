@@ -5,7 +5,8 @@
 // ofproto-dpif-xlate.c xlate_report_table.
 
 import { formatOdpActions } from "../datapath/odp-text-actions.ts";
-import { CT_STATE_NAMES, formatFlags, type PortNames } from "../datapath/odp-text-fields.ts";
+import type { PortNames } from "../datapath/odp-text-fields.ts";
+import { CT_STATE_NAMES, formatFlags } from "../flow/field-text.ts";
 import { SLOW_PATH_REASONS } from "../datapath/odp-action.ts";
 import { type FlowKey, get, getU, K, newKey } from "../flow/flow-key.ts";
 import { matchOf } from "../flow/match.ts";
@@ -234,7 +235,7 @@ function ipFlowText(flow: FlowKey, family: 0 | 4 | 6): string {
 function recircText(r: TraceRecirc): string {
   const state = r.defaulted
     ? "default ct_state=trk|new (use --ct-next to customize)"
-    : `ct_state=${formatFlags(CT_STATE_NAMES, r.ctState, "|")}`;
+    : `ct_state=${formatFlags(CT_STATE_NAMES, r.ctState)}`;
   let text = `\n\n${RULER}\nrecirc(0x${r.recircId.toString(16)}) - resume conntrack with ${state}\n`;
   if (r.nat !== null) {
     text += "Replacing src/dst IP/ports to simulate NAT:\n";

@@ -12,6 +12,8 @@ import {
   isL3OrHigher,
 } from "../flow/field-value.ts";
 import { isIpAny } from "../flow/flow-is.ts";
+import { type Field, F } from "../flow/fields.ts";
+import { isArp } from "../flow/flow-is.ts";
 import { type FlowKey, fill, get, K, orBits, type Slot, set } from "../flow/flow-key.ts";
 import {
   copySubfield,
@@ -63,6 +65,7 @@ function setMac(ctx: XlateCtx, slot: Slot, mac: Uint32Array): void {
 function setIpv4(ctx: XlateCtx, slot: Slot, ip: number): void {
   if (get(ctx.flow, K.dl_type) === ETH_TYPE.IP) {
     fill(ctx.wc, slot);
+    fill(ctx.wc, K.nw_proto);
     set(ctx.flow, slot, ip);
   }
 }
@@ -70,6 +73,7 @@ function setIpv4(ctx: XlateCtx, slot: Slot, ip: number): void {
 function setTos(ctx: XlateCtx, bits: number, mask: number): void {
   if (isIpAny(ctx.flow)) {
     orBits(ctx.wc, K.nw_tos, mask);
+    fill(ctx.wc, K.nw_proto);
     set(ctx.flow, K.nw_tos, (get(ctx.flow, K.nw_tos) & ~mask) | bits);
   }
 }
@@ -85,6 +89,7 @@ function setPort(ctx: XlateCtx, slot: Slot, port: number): void {
 /** True if the packet ends here because its time to live is over. */
 function decTtl(ctx: XlateCtx, cntIds: readonly number[]): boolean {
   fill(ctx.wc, K.nw_ttl);
+  fill(ctx.wc, K.nw_proto);
   if (!isIpAny(ctx.flow)) {
     return false;
   }
@@ -112,9 +117,36 @@ export function sendInvalidTtl(ctx: XlateCtx, controllerId: number): void {
   });
 }
 
+const IP_FIELDS: ReadonlySet<Field> = new Set([
+  F.ip_src,
+  F.ip_dst,
+  F.ipv6_src,
+  F.ipv6_dst,
+  F.ipv6_label,
+  F.ip_dscp,
+  F.nw_ecn,
+  F.nw_ttl,
+]);
+const ARP_FIELDS: ReadonlySet<Field> = new Set([
+  F.arp_op,
+  F.arp_sha,
+  F.arp_tha,
+  F.arp_spa,
+  F.arp_tpa,
+]);
+
+/** A network layer that is changed is matched with its protocol (ovs: CVE-2023-1668). */
+function maskL3Prereqs(ctx: XlateCtx, field: Field): void {
+  const fields = isIpAny(ctx.flow) ? IP_FIELDS : ARP_FIELDS;
+  if (fields.has(field) && (fields === IP_FIELDS || isArp(ctx.flow))) {
+    fill(ctx.wc, K.nw_proto);
+  }
+}
+
 function setField(ctx: XlateCtx, a: ActionOf<"set_field">): void {
   const tab = ctx.xbridge.tunTable;
   if (fieldPrereqsOk(a.field, ctx.flow, ctx.wc)) {
+    maskL3Prereqs(ctx, a.field);
     fieldMaskBits(a.field, a.mask, ctx.wc, tab);
     fieldSetMasked(a.field, a.value, a.mask, ctx.flow, tab);
   } else if (ctx.rec.on) {
@@ -200,6 +232,7 @@ export const HEADER_ROWS = {
   set_ip_ttl: plain<"set_ip_ttl">((ctx, a) => {
     if (isIpAny(ctx.flow)) {
       fill(ctx.wc, K.nw_ttl);
+      fill(ctx.wc, K.nw_proto);
       set(ctx.flow, K.nw_ttl, a.ttl);
     }
   }),
