@@ -170,7 +170,8 @@ function start(p: Ofproto, bundle: Bundle): Failure | null {
         break;
       case "port_mod":
         afterPortMod = true;
-        error = (bundle.flags & OFPBF.ATOMIC) !== 0 ? "OFPBFC_MSG_FAILED" : portModStart(p, entry.pm);
+        error =
+          (bundle.flags & OFPBF.ATOMIC) !== 0 ? "OFPBFC_MSG_FAILED" : portModStart(p, entry.pm);
         break;
     }
     if (error !== null) {

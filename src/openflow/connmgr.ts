@@ -261,8 +261,7 @@ export class Ofconn {
 }
 
 /** Reasons that OpenFlow 1.4 split from "action". */
-const ACTION_BITS =
-  (1 << OFPR.ACTION_SET) | (1 << OFPR.GROUP) | (1 << OFPR.PACKET_OUT);
+const ACTION_BITS = (1 << OFPR.ACTION_SET) | (1 << OFPR.GROUP) | (1 << OFPR.PACKET_OUT);
 
 export class ConnMgr {
   readonly #ofproto: Ofproto;

@@ -282,8 +282,7 @@ function inherit(op: FlowModOp, old: Rule, rule: Rule): void {
     rule.flags = old.flags;
     rule.createdMs = old.createdMs;
   }
-  const changeCookie =
-    op.modifyCookie && rule.cookie !== U64_MAX && rule.cookie !== old.cookie;
+  const changeCookie = op.modifyCookie && rule.cookie !== U64_MAX && rule.cookie !== old.cookie;
   if (!changeCookie) {
     rule.cookie = old.cookie;
   }

@@ -38,11 +38,7 @@ function apply(p: Ofproto, mm: MeterMod): OfpErr | null {
 function checkConfig(p: Ofproto, { meter }: MeterMod): OfpErr | null {
   const features = p.provider.meterFeatures();
   const virtual = meter.meterId === OFPM13.SLOWPATH || meter.meterId === OFPM13.CONTROLLER;
-  if (
-    features.maxMeters === 0 ||
-    meter.meterId === 0 ||
-    (meter.meterId > OFPM13.MAX && !virtual)
-  ) {
+  if (features.maxMeters === 0 || meter.meterId === 0 || (meter.meterId > OFPM13.MAX && !virtual)) {
     return "OFPMMFC_INVALID_METER";
   }
   return meter.bands.length > features.maxBands ? "OFPMMFC_OUT_OF_BANDS" : null;

@@ -5,9 +5,15 @@
 // handle_openflow, connmgr.c ofconn_run). Replies to requests for statistics are built in
 // ofproto-replies.ts.
 
-import { getU32 } from "../lib/bytes.ts";
 import type { Ofconn } from "./connmgr.ts";
-import { addToBundle, type BundleEntry, closeBundle, commitBundle, discardBundle, openBundle } from "./bundle.ts";
+import {
+  addToBundle,
+  type BundleEntry,
+  closeBundle,
+  commitBundle,
+  discardBundle,
+  openBundle,
+} from "./bundle.ts";
 import { flowModInit } from "./flow-mod.ts";
 import { groupMod, groupModOp } from "./group-mod.ts";
 import { decodeBundleAdd, decodeBundleCtrl, encodeBundleCtrlReply } from "./messages/bundle.ts";
@@ -27,6 +33,7 @@ import { decodeFlowMod } from "./messages/flow-mod.ts";
 import { decodeGroupMod } from "./messages/group.ts";
 import { encodeBarrierReply, encodeEchoReply } from "./messages/hello.ts";
 import { decodeMeterMod } from "./messages/meter.ts";
+import { decodeFlowMonitorCancel } from "./messages/monitor.ts";
 import { decodePacketOut } from "./messages/packet-out.ts";
 import { decodePortMod } from "./messages/port.ts";
 import { isStatRequest, type Msg, type MsgType, OFP_HEADER, pullMsg } from "./messages/raw.ts";
@@ -38,7 +45,11 @@ import { NXTTMC, type TlvTableMod } from "./messages/types-switch.ts";
 import { protocolSetBase, protocolSetTid } from "./messages/version.ts";
 import { meterMod } from "./meter-mod.ts";
 import type { Ofproto } from "./ofproto.ts";
-import { handleFlowMonitorRequest, handleTableFeatures, STATS_HANDLERS } from "./ofproto-replies.ts";
+import {
+  handleFlowMonitorRequest,
+  handleTableFeatures,
+  STATS_HANDLERS,
+} from "./ofproto-replies.ts";
 import { portModFinish, portModStart } from "./ofproto-ports.ts";
 import { checkPacketOut } from "./packet-out.ts";
 import { tableMod } from "./ofproto-tables.ts";
@@ -183,7 +194,7 @@ const HANDLERS: Partial<Record<MsgType, Handler>> = {
   },
   GET_ASYNC_REQUEST: (conn, msg) => reply(conn, encodeGetAsyncReply(msg, conn.asyncConfig)),
   FLOW_MONITOR_CANCEL: (conn, msg) => {
-    const known = conn.monitors.delete(getU32(msg.bytes, msg.bodyOfs));
+    const known = conn.monitors.delete(decodeFlowMonitorCancel(msg));
     return known ? null : "OFPMOFC_UNKNOWN_MONITOR";
   },
   NXT_RESUME: (conn, msg) => conn.ofproto.provider.resume(msg.bytes),
@@ -397,7 +408,9 @@ function bundleEntry(conn: Ofconn, outer: Msg, inner: Msg): BundleEntry | OfpErr
       if (isErr(po)) {
         return po;
       }
-      return checkPacketOut(p, po, conn.protocol) ?? { ...common, kind: "packet_out", po, version: 0 };
+      return (
+        checkPacketOut(p, po, conn.protocol) ?? { ...common, kind: "packet_out", po, version: 0 }
+      );
     }
     default:
       return "OFPBFC_MSG_UNSUP";

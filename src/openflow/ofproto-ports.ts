@@ -6,14 +6,14 @@
 import { OFPP } from "../flow/ofp-port.ts";
 import type { Ofconn } from "./connmgr.ts";
 import type { OfpErr } from "./messages/errors.ts";
-import { OFPPR, type PhyPort, PORT_CONFIG, PORT_STATE, type PortMod } from "./messages/types-switch.ts";
 import {
-  type NetdevInfo,
-  normalizeState,
-  type OfPort,
-  phyPortOf,
-  samePhyPort,
-} from "./ofport.ts";
+  OFPPR,
+  type PhyPort,
+  PORT_CONFIG,
+  PORT_STATE,
+  type PortMod,
+} from "./messages/types-switch.ts";
+import { type NetdevInfo, normalizeState, type OfPort, phyPortOf, samePhyPort } from "./ofport.ts";
 import type { Ofproto } from "./ofproto.ts";
 
 export interface NewPort {

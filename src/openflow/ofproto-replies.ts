@@ -59,7 +59,7 @@ import {
   requestedRules,
 } from "./ofproto-stats.ts";
 import {
-  ACTION_KINDS,
+  ALL_KINDS,
   changeTableFeatures,
   tableDesc,
   tableFeatures,
@@ -179,7 +179,7 @@ export const STATS_HANDLERS: Partial<Record<MsgType, Handler>> = {
       types: 0xf,
       capabilities: GROUP_CAPABILITIES,
       maxGroups: [GROUPS_MAX, GROUPS_MAX, GROUPS_MAX, GROUPS_MAX],
-      actions: [ACTION_KINDS, ACTION_KINDS, ACTION_KINDS, ACTION_KINDS],
+      actions: [ALL_KINDS, ALL_KINDS, ALL_KINDS, ALL_KINDS],
     };
     conn.send(encodeGroupFeaturesReply(msg, features));
     return null;
@@ -224,7 +224,7 @@ function handleFeatures(conn: Ofconn, msg: Msg): OfpErr | null {
       CAPABILITY.GROUP_STATS |
       CAPABILITY.BUNDLES |
       CAPABILITY.ARP_MATCH_IP,
-    actions: ACTION_KINDS,
+    actions: ALL_KINDS,
     ports: p.ports.all().map((port) => port.pp),
   };
   conn.send(encodeFeatures(features, msg.version, msg.xid));
@@ -363,7 +363,12 @@ function duplicate(list: readonly TableFeatures[], p: Ofproto): OfpErr | null {
   if (twice === undefined) {
     return null;
   }
-  p.log.logRl("ofproto", "info", { name: "ofproto", rate: 1, burst: 5 }, `duplicate table ${twice}`);
+  p.log.logRl(
+    "ofproto",
+    "info",
+    { name: "ofproto", rate: 1, burst: 5 },
+    `duplicate table ${twice}`,
+  );
   return "NXTFFC_DUP_TABLE";
 }
 
@@ -392,4 +397,9 @@ export function handleFlowMonitorRequest(conn: Ofconn, msgs: readonly Msg[]): vo
 
 /** OpenFlow versions that a bridge speaks unless it is told otherwise. */
 export const DEFAULT_VERSIONS =
-  (1 << OFP.v10) | (1 << OFP.v11) | (1 << OFP.v12) | (1 << OFP.v13) | (1 << OFP.v14) | (1 << OFP.v15);
+  (1 << OFP.v10) |
+  (1 << OFP.v11) |
+  (1 << OFP.v12) |
+  (1 << OFP.v13) |
+  (1 << OFP.v14) |
+  (1 << OFP.v15);

@@ -5,7 +5,7 @@
 
 import { FIELDS } from "../flow/fields.ts";
 import { OFPTT_ALL } from "../flow/ofp-port.ts";
-import { ACTIONS } from "./actions/table.ts";
+import { ACTION_KINDS } from "./actions/table.ts";
 import { type ActionKind, INSTRUCTIONS } from "./actions/types.ts";
 import type { OfpErr } from "./messages/errors.ts";
 import { U32_MAX, U64_MAX } from "./messages/types-flow.ts";
@@ -28,16 +28,14 @@ export const EVICTION_FLAGS = 7;
 export const OFPTFC15 = { REPLACE: 0, MODIFY: 1, ENABLE: 2, DISABLE: 3 } as const;
 
 /** Every kind of action. */
-export const ACTION_KINDS: ReadonlySet<ActionKind> = new Set(
-  Object.values(ACTIONS).map((row) => row.kind),
-);
+export const ALL_KINDS: ReadonlySet<ActionKind> = new Set(ACTION_KINDS);
 const OXM_FIELDS = FIELDS.filter((f) => f.oxm.length > 0);
 const MATCHABLE: ReadonlySet<string> = new Set(OXM_FIELDS.map((f) => f.name));
 const MASKABLE: ReadonlySet<string> = new Set(
   OXM_FIELDS.filter((f) => f.maskable).map((f) => f.name),
 );
 const ALL_ACTIONS: ActionFeatures = {
-  actions: ACTION_KINDS,
+  actions: ALL_KINDS,
   setFields: new Set(OXM_FIELDS.filter((f) => f.writable).map((f) => f.name)),
 };
 
@@ -183,10 +181,7 @@ function merged(wanted: TableFeatures | undefined, old: TableFeatures): TableFea
   return { ...wanted, anyProperties: true, nonmiss, miss, match, mask, wildcard };
 }
 
-function checkCount(
-  p: Ofproto,
-  seen: ReadonlyMap<number, TableFeatures>,
-): FeaturesRefused | null {
+function checkCount(p: Ofproto, seen: ReadonlyMap<number, TableFeatures>): FeaturesRefused | null {
   let count = 0;
   while (seen.has(count)) {
     count++;

@@ -48,7 +48,7 @@ import { PortTable } from "./ofport.ts";
 import type { OfprotoProvider } from "./ofproto-provider.ts";
 import { tableDesc } from "./ofproto-tables.ts";
 import { EVICTION, NAME_LEVEL, NO_FLOW_LIMIT, OfTable, VACANCY } from "./oftable.ts";
-import { FLOW_FLAG, REMOVED, Rule, RULE_STATE } from "./rule.ts";
+import { FLOW_FLAG, REMOVED, type Rule, RULE_STATE } from "./rule.ts";
 import { collectLoose, VERSION_MAX } from "./rule-criteria.ts";
 import { type DeadCookie, RuleIndex } from "./rule-index.ts";
 import { tlvFieldsOf } from "./tlv-refs.ts";

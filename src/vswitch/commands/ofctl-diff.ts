@@ -14,7 +14,7 @@ import { type NameMap, OFPP, OFPTT_ALL } from "../../flow/ofp-port.ts";
 import { P, type Protocols } from "../../flow/of-version.ts";
 import { K } from "../../flow/flow-key.ts";
 import { putTunMdTail, readTunMd, TunTable, tunMdPresent } from "../../flow/tun-metadata.ts";
-import { formatActions } from "../../openflow/actions/actions.ts";
+import { actionsEqualAsText, formatActions } from "../../openflow/actions/actions.ts";
 import type { Action } from "../../openflow/actions/types.ts";
 import { parseFlow, stripComment } from "../../openflow/flow-text.ts";
 import { formatMatch } from "../../openflow/match-text.ts";
@@ -310,8 +310,7 @@ function readSource(
   source: 0 | 1,
   ports: NameMap | null,
 ): NameMap | null {
-  const isFile =
-    /^[./]/.test(name) || (!name.includes(":") && s.ctx.vs.fs.exists(name));
+  const isFile = /^[./]/.test(name) || (!name.includes(":") && s.ctx.vs.fs.exists(name));
   if (isFile) {
     readFile(s, pairs, name, { names: { ports, tables: null }, source });
     return ports;
@@ -356,7 +355,7 @@ export const OFCTL_DIFF_COMMANDS: readonly Command[] = [
     args: [2, 2],
     writes: true,
     doc: "Makes a switch's flows those of a file, touching only what differs.",
-    run: (ctx, argv) => runOfctl(ctx, (s) => void replaceFlows(s, argv[1] ?? "", argv[2] ?? "")),
+    run: (ctx, argv) => runOfctl(ctx, (s) => replaceFlows(s, argv[1] ?? "", argv[2] ?? "")),
   },
   {
     tool,
@@ -365,7 +364,6 @@ export const OFCTL_DIFF_COMMANDS: readonly Command[] = [
     args: [2, 2],
     writes: true,
     doc: "Prints how the flows of two sources, each a file or a switch, differ.",
-    run: (ctx, argv) => runOfctl(ctx, (s) => void diffFlows(s, argv[1] ?? "", argv[2] ?? "")),
+    run: (ctx, argv) => runOfctl(ctx, (s) => diffFlows(s, argv[1] ?? "", argv[2] ?? "")),
   },
 ];
-

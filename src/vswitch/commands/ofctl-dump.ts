@@ -11,7 +11,10 @@ import { OFPQ_ALL } from "../../openflow/messages/names.ts";
 import { encodePortDescRequest } from "../../openflow/messages/port.ts";
 import { encodePortStatsRequest } from "../../openflow/messages/port-stats.ts";
 import { ofpPrint } from "../../openflow/messages/print.ts";
-import { encodeQueueConfigRequest, encodeQueueStatsRequest } from "../../openflow/messages/queue.ts";
+import {
+  encodeQueueConfigRequest,
+  encodeQueueStatsRequest,
+} from "../../openflow/messages/queue.ts";
 import { OFP_HEADER } from "../../openflow/messages/raw.ts";
 import {
   decodeGetConfigReply,
@@ -39,7 +42,7 @@ export function portNumber(s: OfctlSession, name: string, port: string): number 
   );
 }
 
-export function fetchConfig(s: OfctlSession, v: Vconn): SwitchConfig {
+export function fetchConfig(v: Vconn): SwitchConfig {
   const replies = v.transact(encodeEmpty("OFPT_GET_CONFIG_REQUEST", v.version, v.nextXid()));
   const msg = pulled(replies[0] as Uint8Array);
   if (msg.type !== "GET_CONFIG_REPLY") {
@@ -97,7 +100,10 @@ function dumpTableDesc(s: OfctlSession, name: string): void {
   v.close();
 }
 
-function queueStats(s: OfctlSession, [, name = "", port = "", queue = ""]: readonly string[]): void {
+function queueStats(
+  s: OfctlSession,
+  [, name = "", port = "", queue = ""]: readonly string[],
+): void {
   const v = s.open(name);
   const all = (text: string): boolean => text === "" || text.toLowerCase() === "all";
   const rq = {
@@ -108,7 +114,10 @@ function queueStats(s: OfctlSession, [, name = "", port = "", queue = ""]: reado
   v.close();
 }
 
-function queueConfig(s: OfctlSession, [, name = "", p = "any", q = "all"]: readonly string[]): void {
+function queueConfig(
+  s: OfctlSession,
+  [, name = "", p = "any", q = "all"]: readonly string[],
+): void {
   const port = portNumber(s, name, p);
   const queue = q.toLowerCase() === "all" ? OFPQ_ALL : atoi(q) >>> 0;
   const v = s.open(name);
@@ -168,7 +177,7 @@ function row(
   doc: string,
   body: (s: OfctlSession, argv: readonly string[]) => void,
 ): Command {
-  const run: Command["run"] = (ctx, argv) => runOfctl(ctx, (s) => void body(s, argv));
+  const run: Command["run"] = (ctx, argv) => runOfctl(ctx, (s) => body(s, argv));
   return { tool, name, usage, args, doc, run };
 }
 
@@ -189,7 +198,13 @@ export const OFCTL_DUMP_COMMANDS: readonly Command[] = [
     dumpTableDesc(s, argv[1] ?? ""),
   ),
   row("queue-stats", "switch [port [queue]]", [1, 3], "Prints what queues counted.", queueStats),
-  row("queue-get-config", "switch [port [queue]]", [1, 3], "Prints the queues of ports.", queueConfig),
+  row(
+    "queue-get-config",
+    "switch [port [queue]]",
+    [1, 3],
+    "Prints the queues of ports.",
+    queueConfig,
+  ),
   row("dump-ports", "switch [port]", [1, 2], "Prints what ports counted.", (s, argv) => {
     const [, name = "", port] = argv;
     const v = s.open(name);
@@ -205,7 +220,7 @@ export const OFCTL_DUMP_COMMANDS: readonly Command[] = [
     v.close();
   }),
   row("get-frags", "switch", [1, 1], "Prints how IP fragments are handled.", (s, argv) =>
-    s.withVconn(argv[1] ?? "", (v) => s.print(`${FRAG_NAMES[fetchConfig(s, v).frag]}\n`)),
+    s.withVconn(argv[1] ?? "", (v) => s.print(`${FRAG_NAMES[fetchConfig(v).frag]}\n`)),
   ),
   row("dump-ipfix-bridge", "switch", [1, 1], "Prints what IPFIX of a bridge counted.", (s, argv) =>
     s.dumpTrivial(argv[1] ?? "", "NXST_IPFIX_BRIDGE_REQUEST"),

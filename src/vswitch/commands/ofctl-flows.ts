@@ -8,6 +8,7 @@ import { type Field, fieldByName } from "../../flow/fields.ts";
 import { isFieldWild, type Match, matchGetField, tunMdLocOf } from "../../flow/match.ts";
 import { P, type Protocols } from "../../flow/of-version.ts";
 import { readTunMd } from "../../flow/tun-metadata.ts";
+import { Cursor } from "../../lib/bytes.ts";
 import { formatFlowStats } from "../../openflow/flow-stats-text.ts";
 import {
   COMMAND_IN_TEXT,
@@ -15,11 +16,9 @@ import {
   parseFlowMod,
   parseFlowStatsRequest,
 } from "../../openflow/flow-text.ts";
-import { encodeBundleMsg } from "../../openflow/messages/bundle.ts";
-import { isErr } from "../../openflow/messages/errors.ts";
-import { parseBundleFile } from "../../openflow/messages/bundle-parse.ts";
+import { parseBundleFile } from "../../openflow/messages/bundle.ts";
 import { encodeFlowMod } from "../../openflow/messages/flow-mod.ts";
-import { decodeFlowStats, encodeFlowStatsRequest } from "../../openflow/messages/flow-stats.ts";
+import { encodeFlowStatsRequest, pullFlowStats } from "../../openflow/messages/flow-stats.ts";
 import { ofpPrint } from "../../openflow/messages/print.ts";
 import { hexDump } from "../../openflow/messages/text.ts";
 import {
@@ -28,7 +27,10 @@ import {
   type FlowStatsRequest,
   OFPFC,
 } from "../../openflow/messages/types-flow.ts";
+import { encodePacketOut } from "../../openflow/messages/packet-out.ts";
+import type { BundleMsg } from "../../openflow/messages/types-switch.ts";
 import type { Command } from "../command.ts";
+import { encodeGroupModFor } from "./ofctl-group.ts";
 import { OfctlExit, ofctlFatal, pulled, type Vconn } from "./ofctl-vconn.ts";
 import { type OfctlSession, runOfctl } from "./ofctl-session.ts";
 
@@ -43,7 +45,10 @@ function sendFlowMods(
 ): void {
   if (s.options.bundle) {
     const v = s.openForFlowMod(name, usable & P.OF13_UP);
-    s.transactBundle(v, fms.map((fm) => encodeFlowMod(fm, v.protocol, v.nextXid())));
+    s.transactBundle(
+      v,
+      fms.map((fm) => encodeFlowMod(fm, v.protocol, v.nextXid())),
+    );
     v.close();
     return;
   }
@@ -114,11 +119,12 @@ export function fetchFlows(
       v.close();
       throw new OfctlExit(1, s.logLine("vconn", "WARN", `received bad reply: ${text}`));
     }
-    const list = decodeFlowStats(msg);
-    if (isErr(list)) {
-      ofctlFatal(`dump flows: ${list}`);
-    } else {
-      flows.push(...list);
+    const c = new Cursor(bytes, msg.bodyOfs);
+    for (let fs = pullFlowStats(c, msg); fs !== null; fs = pullFlowStats(c, msg)) {
+      if (typeof fs === "string") {
+        return ofctlFatal("dump flows (Protocol error)");
+      }
+      flows.push(fs);
     }
   }
   return flows;
@@ -202,13 +208,28 @@ function compareValues(a: FieldValue, b: FieldValue): number {
   return 0;
 }
 
+function encodeBundleMsg(m: BundleMsg, v: Vconn): Uint8Array {
+  const xid = v.nextXid();
+  switch (m.kind) {
+    case "flow_mod":
+      return encodeFlowMod(m.fm, v.protocol, xid);
+    case "packet_out":
+      return encodePacketOut(m.po, v.protocol, xid);
+    case "group_mod":
+      return encodeGroupModFor(v, m.gm, xid);
+  }
+}
+
 function bundle(s: OfctlSession, name: string, file: string): void {
   const cx = s.accept(name);
   const text = s.readFile(file, (why) => `${file}: open failed (${why})`);
   const { msgs, usable } = s.must(parseBundleFile(file, text, cx));
   s.allowBundles();
   const v = s.openForFlowMod(name, usable & P.OF13_UP);
-  s.transactBundle(v, msgs.map((m) => encodeBundleMsg(m, v.protocol, v.nextXid())));
+  s.transactBundle(
+    v,
+    msgs.map((m) => encodeBundleMsg(m, v)),
+  );
   v.close();
 }
 
@@ -221,7 +242,7 @@ export const OFCTL_FLOW_COMMANDS: readonly Command[] = [
     usage: "switch",
     args: [1, 2],
     doc: "Prints the flows of a switch, all or those that a flow description selects.",
-    run: (ctx, argv) => runOfctl(ctx, (s) => void dumpFlows(s, argv)),
+    run: (ctx, argv) => runOfctl(ctx, (s) => dumpFlows(s, argv)),
   },
   {
     tool,
@@ -229,7 +250,7 @@ export const OFCTL_FLOW_COMMANDS: readonly Command[] = [
     usage: "switch",
     args: [1, 2],
     doc: "Prints how many flows there are and what they counted together.",
-    run: (ctx, argv) => runOfctl(ctx, (s) => void dumpPlain(s, argv, true)),
+    run: (ctx, argv) => runOfctl(ctx, (s) => dumpPlain(s, argv, true)),
   },
   {
     tool,
@@ -238,7 +259,7 @@ export const OFCTL_FLOW_COMMANDS: readonly Command[] = [
     args: [2, 2],
     writes: true,
     doc: "Adds a flow, or replaces the one of the same match and priority.",
-    run: (ctx, argv) => runOfctl(ctx, (s) => void flowMod(s, argv, OFPFC.ADD)),
+    run: (ctx, argv) => runOfctl(ctx, (s) => flowMod(s, argv, OFPFC.ADD)),
   },
   {
     tool,
@@ -248,7 +269,7 @@ export const OFCTL_FLOW_COMMANDS: readonly Command[] = [
     writes: true,
     doc: "Adds the flows of a file, one a line; a line may begin with another command.",
     run: (ctx, argv) =>
-      runOfctl(ctx, (s) => void flowModFile(s, argv[1] ?? "", argv[2] ?? "", OFPFC.ADD)),
+      runOfctl(ctx, (s) => flowModFile(s, argv[1] ?? "", argv[2] ?? "", OFPFC.ADD)),
   },
   {
     tool,
@@ -258,10 +279,7 @@ export const OFCTL_FLOW_COMMANDS: readonly Command[] = [
     writes: true,
     doc: "Changes the actions of the flows that match, with --strict of exactly one.",
     run: (ctx, argv) =>
-      runOfctl(
-        ctx,
-        (s) => void flowMod(s, argv, s.options.strict ? OFPFC.MODIFY_STRICT : OFPFC.MODIFY),
-      ),
+      runOfctl(ctx, (s) => flowMod(s, argv, s.options.strict ? OFPFC.MODIFY_STRICT : OFPFC.MODIFY)),
   },
   {
     tool,
@@ -271,10 +289,7 @@ export const OFCTL_FLOW_COMMANDS: readonly Command[] = [
     writes: true,
     doc: "Deletes the flows that match, with --strict exactly one; all of them without a match.",
     run: (ctx, argv) =>
-      runOfctl(
-        ctx,
-        (s) => void flowMod(s, argv, s.options.strict ? OFPFC.DELETE_STRICT : OFPFC.DELETE),
-      ),
+      runOfctl(ctx, (s) => flowMod(s, argv, s.options.strict ? OFPFC.DELETE_STRICT : OFPFC.DELETE)),
   },
   {
     tool,
@@ -283,6 +298,6 @@ export const OFCTL_FLOW_COMMANDS: readonly Command[] = [
     args: [2, 2],
     writes: true,
     doc: "Sends the flow mods, group mods and packet-outs of a file as one atomic bundle.",
-    run: (ctx, argv) => runOfctl(ctx, (s) => void bundle(s, argv[1] ?? "", argv[2] ?? "")),
+    run: (ctx, argv) => runOfctl(ctx, (s) => bundle(s, argv[1] ?? "", argv[2] ?? "")),
   },
 ];

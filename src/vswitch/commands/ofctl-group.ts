@@ -2,14 +2,15 @@
 //
 // Reference: ovs: utilities/ovs-ofctl.c ofctl_group_mod, ofctl_meter_mod__, ofctl_tlv_mod.
 
-import { P } from "../../flow/of-version.ts";
+import { P, type Protocols } from "../../flow/of-version.ts";
+import { stripComment } from "../../openflow/flow-text.ts";
 import {
   encodeGroupDescRequest,
   encodeGroupFeaturesRequest,
   encodeGroupMod,
   encodeGroupStatsRequest,
 } from "../../openflow/messages/group.ts";
-import { parseGroupFile, parseGroupMod } from "../../openflow/messages/group-parse.ts";
+import { parseGroupMod } from "../../openflow/messages/group-parse.ts";
 import { encodeMeterMod, encodeMeterRequest } from "../../openflow/messages/meter.ts";
 import { parseMeterMod } from "../../openflow/messages/meter-text.ts";
 import { groupFromString, OFPG } from "../../openflow/messages/names.ts";
@@ -18,11 +19,12 @@ import { type GroupMod, OFPGC, OFPM13, OFPMC } from "../../openflow/messages/typ
 import { NXTTMC } from "../../openflow/messages/types-switch.ts";
 import { protocolToVersion } from "../../openflow/messages/version.ts";
 import type { Command } from "../command.ts";
-import { OfctlExit, type Vconn } from "./ofctl-vconn.ts";
+import { OfctlExit, ofctlFatal, type Vconn } from "./ofctl-vconn.ts";
 import { type OfctlSession, runOfctl } from "./ofctl-session.ts";
 
-function encoded(s: OfctlSession, v: Vconn, gm: GroupMod): Uint8Array {
-  const msg = encodeGroupMod(gm, protocolToVersion(v.protocol), v.nextXid());
+/** Ends the command if the version cannot express the change. */
+export function encodeGroupModFor(v: Vconn, gm: GroupMod, xid = v.nextXid()): Uint8Array {
+  const msg = encodeGroupMod(gm, protocolToVersion(v.protocol), xid);
   if (msg === null) {
     v.close();
     const need = gm.command === OFPGC.INSERT_BUCKET ? "insert-buckets" : "remove-buckets";
@@ -39,10 +41,13 @@ function sendGroupMods(
 ): void {
   const v = s.openForFlowMod(name, s.options.bundle ? usable & P.OF13_UP : usable);
   if (s.options.bundle) {
-    s.transactBundle(v, gms.map((gm) => encoded(s, v, gm)));
+    s.transactBundle(
+      v,
+      gms.map((gm) => encodeGroupModFor(v, gm)),
+    );
   } else {
     for (const gm of gms) {
-      s.transactNoreply(v, encoded(s, v, gm));
+      s.transactNoreply(v, encodeGroupModFor(v, gm));
     }
   }
   v.close();
@@ -52,7 +57,20 @@ function groupModFile(s: OfctlSession, name: string, file: string, command: numb
   const cx = s.accept(name);
   const text = s.readFile(file, (why) => `${file}: open failed (${why})`);
   const how = command === OFPGC.ADD ? null : command;
-  const { gms, usable } = s.must(parseGroupFile(file, text, how, cx));
+  const gms: GroupMod[] = [];
+  let usable: Protocols = P.ANY;
+  text.split("\n").forEach((raw, i) => {
+    const line = stripComment(raw);
+    if (line === undefined) {
+      return;
+    }
+    const r = parseGroupMod(line, how, cx);
+    if (!r.ok) {
+      ofctlFatal(`${file}:${i + 1}: ${r.error.message}`);
+    }
+    gms.push(r.value.gm);
+    usable &= r.value.usable;
+  });
   sendGroupMods(s, name, gms, usable);
 }
 
@@ -103,7 +121,11 @@ function meterRequest(
   dumpRequest(s, v, encodeMeterRequest(kind, mm.meter.meterId, v.version, v.nextXid()));
 }
 
-function tlvMod(s: OfctlSession, [, name = "", text = ""]: readonly string[], command: number): void {
+function tlvMod(
+  s: OfctlSession,
+  [, name = "", text = ""]: readonly string[],
+  command: number,
+): void {
   const { tm, usable } = s.must(parseTlvTableMod(text, command));
   const v = s.openForFlowMod(name, usable);
   s.transactNoreply(v, encodeTlvTableMod(tm, v.version, v.nextXid()));
@@ -128,7 +150,7 @@ function row(
     args,
     doc,
     writes: /^(add|mod|del|insert|remove)-(?!tlv)/.test(name),
-    run: (ctx, argv) => runOfctl(ctx, (s) => void body(s, argv)),
+    run: (ctx, argv) => runOfctl(ctx, (s) => body(s, argv)),
   };
 }
 
@@ -166,8 +188,12 @@ export const OFCTL_GROUP_COMMANDS: readonly Command[] = [
   row("mod-group", "switch group", [1, 2], "Changes a group.", (s, argv) =>
     groupMod(s, argv, s.options.mayCreate ? OFPGC.ADD_OR_MOD : OFPGC.MODIFY),
   ),
-  row("del-groups", "switch [group]", [1, 2], "Deletes groups, and flows that use them.", (s, argv) =>
-    groupMod(s, argv, OFPGC.DELETE),
+  row(
+    "del-groups",
+    "switch [group]",
+    [1, 2],
+    "Deletes groups, and flows that use them.",
+    (s, argv) => groupMod(s, argv, OFPGC.DELETE),
   ),
   row("insert-buckets", "switch [group]", [1, 2], "Adds buckets to a group.", (s, argv) =>
     groupMod(s, argv, OFPGC.INSERT_BUCKET),
@@ -181,8 +207,12 @@ export const OFCTL_GROUP_COMMANDS: readonly Command[] = [
     const v = s.open(argv[1] ?? "");
     dumpRequest(s, v, encodeGroupFeaturesRequest(v.version, v.nextXid()));
   }),
-  row("add-tlv-map", "switch map", [2, 2], "Maps tunnel options to tun_metadata fields.", (s, argv) =>
-    tlvMod(s, argv, NXTTMC.ADD),
+  row(
+    "add-tlv-map",
+    "switch map",
+    [2, 2],
+    "Maps tunnel options to tun_metadata fields.",
+    (s, argv) => tlvMod(s, argv, NXTTMC.ADD),
   ),
   row("del-tlv-map", "switch [map]", [1, 2], "Deletes mappings of tunnel options.", (s, argv) =>
     tlvMod(s, argv, argv.length > 2 ? NXTTMC.DELETE : NXTTMC.CLEAR),

@@ -7,10 +7,9 @@ import { K } from "../../flow/flow-key.ts";
 import { matchSlot, newMatch } from "../../flow/match.ts";
 import { OFPTT_ALL } from "../../flow/ofp-port.ts";
 import { OFP } from "../../flow/of-version.ts";
-import { hexDecode } from "../../lib/bytes.ts";
+import { parseHex } from "../../lib/bytes.ts";
 import { strToU16, strToUint } from "../../lib/number.ts";
 import { parseActions } from "../../openflow/actions/actions.ts";
-import type { Action } from "../../openflow/actions/types.ts";
 import { encodeCtFlush, encodeCtFlushZone } from "../../openflow/messages/ct.ts";
 import { parseCtTuple, newCtMatch } from "../../openflow/messages/ct-text.ts";
 import { isErr } from "../../openflow/messages/errors.ts";
@@ -97,12 +96,10 @@ function keepTableDesc(s: OfctlSession, v: Vconn, tm: TableMod): TableMod {
 
 /** Sends the features of the tables back with one name changed (ovs: change_table_name). */
 function renameTable(s: OfctlSession, v: Vconn, tableId: number, name: string): void {
-  const tables = v
-    .transact(encodeTableFeaturesRequest(v.version, v.nextXid()))
-    .flatMap((bytes) => {
-      const list = decodeTableFeaturesRaw(pulled(bytes));
-      return isErr(list) ? [] : list;
-    });
+  const tables = v.transact(encodeTableFeaturesRequest(v.version, v.nextXid())).flatMap((bytes) => {
+    const list = decodeTableFeaturesRaw(pulled(bytes));
+    return isErr(list) ? [] : list;
+  });
   const table = tables.find((t) => t.tf.tableId === tableId);
   if (table === undefined) {
     ofctlFatal(`switch does not have table ${tableId}`);
@@ -159,10 +156,10 @@ function setFrags(s: OfctlSession, [, name = "", mode = ""]: readonly string[]):
     return;
   }
   const v = s.open(name);
-  const config = fetchConfig(s, v);
+  const config = fetchConfig(v);
   if (config.frag !== frag) {
     s.transactNoreply(v, encodeSetConfig({ ...config, frag }, v.version, v.nextXid()));
-    if (fetchConfig(s, v).frag !== frag) {
+    if (fetchConfig(v).frag !== frag) {
       ofctlFatal(
         `${name}: setting fragment handling mode failed (this ` +
           `switch probably doesn't support mode "${FRAG_NAMES[frag]}")`,
@@ -201,13 +198,11 @@ function packetOut(s: OfctlSession, argv: readonly string[]): void {
 const ETH_HEADER_BYTES = 14;
 
 function packetFromHex(hex: string): Uint8Array {
-  const bytes = hexDecode(hex);
-  if (bytes === null) {
+  const bytes = parseHex(hex);
+  if (bytes === undefined) {
     return ofctlFatal("Trailing garbage in packet data");
   }
-  return bytes.length < ETH_HEADER_BYTES
-    ? ofctlFatal("Packet data too short for Ethernet")
-    : bytes;
+  return bytes.length < ETH_HEADER_BYTES ? ofctlFatal("Packet data too short for Ethernet") : bytes;
 }
 
 function ctFlushZone(s: OfctlSession, [, name = "", text = ""]: readonly string[]): void {
@@ -256,7 +251,7 @@ function row(
     args,
     doc,
     writes: !name.startsWith("ct-"),
-    run: (ctx, argv) => runOfctl(ctx, (s) => void body(s, argv)),
+    run: (ctx, argv) => runOfctl(ctx, (s) => body(s, argv)),
   };
 }
 

@@ -8,7 +8,10 @@ import { atoi } from "../../lib/tokens.ts";
 import { encodeSetPacketInFormat } from "../../openflow/messages/connection.ts";
 import { isErr } from "../../openflow/messages/errors.ts";
 import { encodeEchoReply } from "../../openflow/messages/hello.ts";
-import { encodeFlowMonitorRequest, parseFlowMonitorRequest } from "../../openflow/messages/monitor.ts";
+import {
+  encodeFlowMonitorRequest,
+  parseFlowMonitorRequest,
+} from "../../openflow/messages/monitor.ts";
 import { encodeResumeOf } from "../../openflow/messages/packet-in.ts";
 import { ofpPrint } from "../../openflow/messages/print.ts";
 import { pullMsg } from "../../openflow/messages/raw.ts";
@@ -64,19 +67,15 @@ function startMonitor(s: OfctlSession, argv: readonly string[], mo: MonitorOptio
   return v;
 }
 
-function changeConfig(
-  s: OfctlSession,
-  v: Vconn,
-  change: (c: SwitchConfig) => SwitchConfig,
-): void {
-  const config = change(fetchConfig(s, v));
+function changeConfig(s: OfctlSession, v: Vconn, change: (c: SwitchConfig) => SwitchConfig): void {
+  const config = change(fetchConfig(v));
   s.transactNoreply(v, encodeSetConfig(config, v.version, v.nextXid()));
 }
 
 function wantInvalidTtl(s: OfctlSession, v: Vconn): void {
-  if (fetchConfig(s, v).invalidTtlToController <= 0) {
+  if (fetchConfig(v).invalidTtlToController <= 0) {
     changeConfig(s, v, (c) => ({ ...c, invalidTtlToController: 1 }));
-    if (fetchConfig(s, v).invalidTtlToController <= 0) {
+    if (fetchConfig(v).invalidTtlToController <= 0) {
       ofctlFatal(
         "setting invalid_ttl_to_controller failed (this " +
           "switch probably doesn't support this flag)",
@@ -86,7 +85,7 @@ function wantInvalidTtl(s: OfctlSession, v: Vconn): void {
 }
 
 function watch(s: OfctlSession, v: Vconn, text: string, id: number): void {
-  const { request, usable } = s.must(parseFlowMonitorRequest(text, id, s.accept(v.name)));
+  const { request, usable } = s.must(parseFlowMonitorRequest(text, s.accept(v.name), id));
   if ((usable & s.protocols) === 0) {
     ofctlFatal(
       `none of the usable flow formats (${protocolsToString(usable)}) is among ` +
@@ -167,11 +166,7 @@ class Monitor implements Background {
     } else if (msg.type === "PACKET_IN" && this.#options.resume) {
       const resume = encodeResumeOf(msg, this.#v.protocol, this.#v.nextXid());
       if (resume !== null) {
-        const text = ofpPrint(
-          resume,
-          this.#s.options.verbosity + 2,
-          this.#s.shown(this.#v.name),
-        );
+        const text = ofpPrint(resume, this.#s.options.verbosity + 2, this.#s.shown(this.#v.name));
         this.#s.printError(`send: ${text}`);
         this.#v.send(resume);
       }
