@@ -1,6 +1,7 @@
 // Datapath actions as text: `set(ipv4(src=10.0.0.1)),ct(commit,zone=5),recirc(0x1),2`.
 // ovs: lib/odp-util.c format_odp_actions.
 
+import { formatFlags, formatHexWords } from "../flow/field-text.ts";
 import { formatIpv4, formatIpv6, formatMac } from "../lib/address.ts";
 import { formatHex } from "../lib/bytes.ts";
 import { formatAltHex, formatAltHex64, formatHexPadded } from "../lib/number.ts";
@@ -15,13 +16,7 @@ import {
   formatOdpWords,
   formatVlanTci,
 } from "./odp-text.ts";
-import {
-  formatFlags,
-  formatHexNumber,
-  formatPort,
-  formatWordsHex,
-  type PortNames,
-} from "./odp-text-fields.ts";
+import { formatHexNumber, formatPort, type PortNames } from "./odp-text-fields.ts";
 import { formatTnlPushHeader } from "./odp-text-tnl-push.ts";
 
 const SAMPLE_ALWAYS = 0xffffffff;
@@ -121,8 +116,8 @@ function formatCt(a: OdpAction & { kind: "ct" }): string {
   }
   if (a.label !== null) {
     const exact = a.label.mask.every((w) => w === 0xffffffff);
-    const mask = exact ? "" : `/${formatWordsHex(a.label.mask)}`;
-    parts.push(`label=${formatWordsHex(a.label.value)}${mask}`);
+    const mask = exact ? "" : `/${formatHexWords(a.label.mask)}`;
+    parts.push(`label=${formatHexWords(a.label.value)}${mask}`);
   }
   if (a.helper !== null) {
     parts.push(`helper=${a.helper}`);

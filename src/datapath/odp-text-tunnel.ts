@@ -2,20 +2,17 @@
 // ovs: lib/odp-util.c format_odp_tun_attr, format_geneve_opts.
 
 import { get, K } from "../flow/flow-key.ts";
+import { formatFlags, formatFlagsMasked, TUN_FLAG_NAMES } from "../flow/field-text.ts";
 import { TNL_F } from "../flow/flow-is.ts";
 import { formatAltHex, formatAltHex64, formatHex64 } from "../lib/number.ts";
 import type { OdpTunnel, TunnelAttr } from "./odp-action.ts";
 import {
-  type FlagNames,
-  formatFlags,
-  formatFlagsMasked,
   formatHexNumber,
   formatIpv4Field,
   formatIpv6Field,
   formatNumber,
 } from "./odp-text-fields.ts";
 
-export const TUN_FLAG_NAMES: FlagNames = ["oam", "df", "csum", "key"];
 /** Geneve option (RFC 8926 §3.5): class, type, length in words, then the body. */
 export const GENEVE_OPT = { CLASS: 0, TYPE: 2, LEN: 3, HEADER_BYTES: 4, LEN_MASK: 0x1f } as const;
 const HWID_SHOWN = 0xf;
@@ -207,7 +204,7 @@ function formatTunFlags(v: View): string {
     flags |= FLAG_OF[a] ?? 0;
   }
   if (v.mask === null) {
-    return `flags(${formatFlags(TUN_FLAG_NAMES, flags, "|")}),`;
+    return `flags(${formatFlags(TUN_FLAG_NAMES, flags)}),`;
   }
   // The key flag is matched whenever the key has an id, whatever its mask.
   let mask = v.tun.attrs.includes("id") ? TNL_F.KEY : 0;

@@ -6,6 +6,13 @@
 // their own by the functions here. Reading is in odp-text-parse.ts, actions in odp-text-actions.ts.
 // ovs: lib/odp-util.c odp_flow_format, format_odp_key_attr__.
 
+import {
+  CT_STATE_NAMES,
+  formatFlags,
+  formatFlagsMasked,
+  formatHexWords,
+  TCP_FLAG_NAMES,
+} from "../flow/field-text.ts";
 import { formatMac } from "../lib/address.ts";
 import { formatAltHex, formatHexPadded } from "../lib/number.ts";
 import {
@@ -17,21 +24,16 @@ import {
 } from "./odp-action.ts";
 import { odpMaskIsExact } from "./odp-key.ts";
 import {
-  CT_STATE_NAMES,
-  formatFlags,
-  formatFlagsMasked,
   formatIpv4Field,
   formatIpv6Field,
   formatNumber,
   formatPort,
-  formatWordsHex,
   type PortNames,
-  TCP_FLAG_NAMES,
-  TCP_FLAGS_MAX,
 } from "./odp-text-fields.ts";
 import { formatTunnel } from "./odp-text-tunnel.ts";
 
 const FRAG_NAMES = ["no", "first", "later"] as const;
+const TCP_FLAGS_MAX = 0xfff;
 const VID_MASK = 0xfff;
 const PCP_MAX = 7;
 const CFI = 0x1000;
@@ -246,13 +248,13 @@ function formatSpecial(
         return hex32(key, mask);
       }
       return mask === null
-        ? formatFlags(CT_STATE_NAMES, key, "|")
+        ? formatFlags(CT_STATE_NAMES, key)
         : formatFlagsMasked(CT_STATE_NAMES, key, mask, 0xffffffff);
     case "ct_label":
       if (!shown) {
         return "";
       }
-      return formatWordsHex(k) + (exact || m === null ? "" : `/${formatWordsHex(m)}`);
+      return formatHexWords(k) + (exact || m === null ? "" : `/${formatHexWords(m)}`);
     case "in_port":
       return mask === null ? formatPort(key, opts.names) : `${key}/${formatAltHex(mask)}`;
     case "packet_type": {
@@ -270,7 +272,7 @@ function formatSpecial(
       return formatHexPadded(key, 4) + (mask === null ? "" : `/${formatHexPadded(mask, 4)}`);
     case "tcp_flags":
       return mask === null
-        ? formatFlags(TCP_FLAG_NAMES, key, "|")
+        ? formatFlags(TCP_FLAG_NAMES, key)
         : formatFlagsMasked(TCP_FLAG_NAMES, key, mask & TCP_FLAGS_MAX, TCP_FLAGS_MAX);
     case "nsh":
       return formatNshMasked(k, m);
