@@ -8,7 +8,7 @@ import { fieldByName, fieldNames } from "../flow/fields.ts";
 import { get, K, set } from "../flow/flow-key.ts";
 import { cloneMatch, type Match, matchSlot, newMatch, zeroWildcarded } from "../flow/match.ts";
 import { normalizeMatch } from "../flow/match-normalize.ts";
-import { OFPP, portFromString, tableFromString } from "../flow/ofp-port.ts";
+import { type LogSink, OFPP, portFromString, tableFromString } from "../flow/ofp-port.ts";
 import { P, type Protocols } from "../flow/of-version.ts";
 import { fail, ok, type Result } from "../lib/errors.ts";
 import { strToU16, strToU64 } from "../lib/number.ts";
@@ -344,23 +344,24 @@ function finishMatch(d: Draft): void {
 }
 
 function readActions(d: Draft, text: string, cx: TextContext): string | null {
-  const parsed = parseInstructions(text, cx);
-  if (!parsed.ok) {
-    return parsed.error.message;
+  const r = parseInstructions(text, cx);
+  if (!r.ok) {
+    return r.error.message;
   }
-  const checked = checkActions(parsed.value.actions, {
+  d.usable &= r.value.usable;
+  const check = checkActions(r.value.actions, {
     match: d.match,
     maxPorts: OFPP.MAX,
     tableId: d.fm.tableId,
     nTables: 255,
     log: cx.log,
   });
-  d.usable &= parsed.value.usable & checked.usable;
-  if (checked.error !== null || d.usable === 0) {
-    const name = checked.error ?? "OFPBAC_MATCH_INCONSISTENT";
+  d.usable &= check.usable;
+  if (check.error !== null || d.usable === 0) {
+    const name = check.error ?? "OFPBAC_MATCH_INCONSISTENT";
     return `actions are invalid with specified match (${name})`;
   }
-  d.fm.actions = parsed.value.actions;
+  d.fm.actions = r.value.actions;
   return null;
 }
 
@@ -374,6 +375,23 @@ export function parseFlowMod(text: string, command: number, cx: TextContext): Re
     logNormalization(r.value.fm.match, cx);
   }
   return r;
+}
+
+/** Normalisations that one run of a program tells of; the real limit is one a second after these. */
+export const NORMALIZATION_LOG_BURST = 5;
+
+/** A log that drops the lines about normalisation once there have been enough of them. */
+export function limitNormalizationLog(log: LogSink): LogSink {
+  let count = 0;
+  return (level, module, text) => {
+    if (module === "ofp_match") {
+      count += text.startsWith("normalization") ? 1 : 0;
+      if (count > NORMALIZATION_LOG_BURST) {
+        return;
+      }
+    }
+    log(level, module, text);
+  };
 }
 
 /** Logs a match before and after normalisation if they differ (ovs: ofputil_normalize_match). */
