@@ -183,21 +183,30 @@ export class ClassifierLookup<T> {
     const row = subtable.findRow(key, hashFinish(hash));
     const { portsTrie } = subtable;
     if (portsTrie !== null && (row < 0 || firstVisible(subtable.heads[row], version) === null)) {
-      this.foldPorts(subtable, portsTrie, key, wc);
-      foldMask(wc, subtable.mask, from);
+      this.foldMissedPorts(subtable, portsTrie, key, wc);
       return -1;
     }
     foldMask(wc, subtable.mask, subtable.n);
     return row;
   }
 
-  /** After a miss in the last stage: un-wildcards as many port bits as tell that nothing matches. */
-  private foldPorts(subtable: Subtable<T>, trie: PrefixTrie, key: FlowKey, wc: FlowKey): void {
+  /**
+   * After a miss in the last stage: un-wildcards the whole mask, but of the L4 ports only as many
+   * bits as tell that nothing matches.
+   */
+  private foldMissedPorts(
+    subtable: Subtable<T>,
+    trie: PrefixTrie,
+    key: FlowKey,
+    wc: FlowKey,
+  ): void {
     const word = subtable.mask.words[subtable.portsIndex] as number;
     const bits = subtable.mask.bits[subtable.portsIndex] as number;
     this.portWord[0] = (key[word] as number) & bits;
     const known = trie.lookup(this.portWord, 0, this.portLens, 0);
-    wc[word] = (wc[word] as number) | (bits & prefixMask(known));
+    const ports = (wc[word] as number) | (bits & prefixMask(known));
+    foldMask(wc, subtable.mask, subtable.n);
+    wc[word] = ports;
   }
 
   private triesExclude(
