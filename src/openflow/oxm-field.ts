@@ -8,7 +8,13 @@
 // References: OpenFlow 1.5.1, 7.2.3 "Flow Match Fields"; ovs: lib/nx-match.c nx_put_header,
 // nx_pull_header, nx_put_entry, nx_pull_entry.
 
-import { type Field, fieldByOxm, OXM_EXPERIMENTER_CLASS, type OxmHeader } from "../flow/fields.ts";
+import {
+  FIELDS,
+  type Field,
+  fieldByOxm,
+  OXM_EXPERIMENTER_CLASS,
+  type OxmHeader,
+} from "../flow/fields.ts";
 import type { FieldValue } from "../flow/field-value.ts";
 import type { OfVersion } from "../flow/of-version.ts";
 import {
@@ -21,6 +27,7 @@ import {
 } from "../flow/vl-mff-map.ts";
 import { getU32, type Writer } from "../lib/bytes.ts";
 import { defined } from "../lib/errors.ts";
+import { hashUint64 } from "../lib/hash.ts";
 import type { OfpErr } from "./messages/errors.ts";
 
 /** The "version" that asks for a field's NXM header, or its earliest one. */
@@ -29,6 +36,8 @@ export type OxmVersion = OfVersion | 0;
 /** Bytes of a header, without and with an experimenter id. */
 const HEADER_BYTES = 4;
 const EXPERIMENTER_BYTES = 4;
+/** Lengths from here on never name a known field. */
+const LENGTH_BIT_7 = 0x80;
 
 /** The header that a version uses for a field, or null (ovs: nxm_field_by_mf_id). */
 export function oxmHeader(field: Field, version: OxmVersion): OxmHeader | null {
@@ -177,8 +186,6 @@ export interface PulledHeader {
   readonly vendor: number;
   readonly class: number;
   readonly fieldNumber: number;
-  /** The field exists, but not with this length. */
-  readonly wrongLength: boolean;
 }
 
 /** Reads a header, of a known field or not; null if it is cut off or impossible. */
@@ -205,8 +212,10 @@ function describe(word: number, vendor: number, end: number): PulledHeader {
   const payloadBytes = (word & 0xff) - experimenter;
   const valueBytes = hasMask ? payloadBytes >> 1 : payloadBytes;
   const known = fieldByOxm(vendor, cls, fieldNumber);
+  // Of a length only seven bits are set apart from the field's name (ovs: nxm_no_len).
   const fits =
     known !== undefined &&
+    valueBytes + experimenter < LENGTH_BIT_7 &&
     (known.field.tunMetadata >= 0 || valueBytes + experimenter === known.header.length);
   return {
     field: fits ? known.field : null,
@@ -216,7 +225,6 @@ function describe(word: number, vendor: number, end: number): PulledHeader {
     vendor,
     class: cls,
     fieldNumber,
-    wrongLength: known !== undefined && !fits,
   };
 }
 
@@ -267,6 +275,42 @@ export function pullOxmHeader(
   return typeof field === "string" ? field : { field, end: h.end };
 }
 
+/** Lengths of the headers in each bucket of Open vSwitch's table of headers. */
+let headerBuckets: ReadonlyMap<number, ReadonlySet<number>> | undefined;
+/** Mask of that hash table, given how many headers it holds (ovs: lib/hmap.h). */
+const HEADER_BUCKET_MASK = FIELDS.reduce((n, f) => n + f.oxm.length, 0) >= 256 ? 255 : 127;
+
+/** Bucket of a header, of whose length only bit 7 counts. */
+function headerBucket(vendor: number, cls: number, field: number, length: number): number {
+  const word = ((cls << 16) | (field << 9) | (length & LENGTH_BIT_7)) >>> 0;
+  return hashUint64(word, vendor) & HEADER_BUCKET_MASK;
+}
+
+function makeHeaderBuckets(): Map<number, Set<number>> {
+  const buckets = new Map<number, Set<number>>();
+  for (const h of FIELDS.flatMap((f) => f.oxm)) {
+    const b = headerBucket(h.vendor, h.class, h.field, h.length);
+    buckets.set(b, (buckets.get(b) ?? new Set()).add(h.length));
+  }
+  return buckets;
+}
+
+/**
+ * "Bad length" if the field exists with another length. Open vSwitch also says so of a field that
+ * does not exist if another header of another length is in the same bucket of its hash table, and
+ * what a controller sees is that. (ovs: nxm_field_by_header)
+ */
+function unknownFieldError(h: PulledHeader): OfpErr {
+  const experimenter = h.class === OXM_EXPERIMENTER_CLASS ? EXPERIMENTER_BYTES : 0;
+  const valueBytes = h.hasMask ? h.payloadBytes >> 1 : h.payloadBytes;
+  const length = valueBytes + experimenter;
+  headerBuckets ??= makeHeaderBuckets();
+  const lengths =
+    headerBuckets.get(headerBucket(h.vendor, h.class, h.fieldNumber, length)) ?? new Set();
+  const other = length > 0 && [...lengths].some((n) => n !== length);
+  return other ? "OFPBAC_BAD_SET_LEN" : "OFPBAC_BAD_SET_TYPE";
+}
+
 /** An entry as it was read. */
 export interface PulledEntry {
   readonly field: Field;
@@ -291,7 +335,7 @@ export function pullOxmEntry(
     return "OFPBMC_BAD_LEN";
   }
   if (h.field === null) {
-    return h.wrongLength && h.payloadBytes > 0 ? "OFPBAC_BAD_SET_LEN" : "OFPBAC_BAD_SET_TYPE";
+    return unknownFieldError(h);
   }
   const field = mappedField(h.field, cx.tun);
   if (isUnmappedField(field, cx.tun)) {

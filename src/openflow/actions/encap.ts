@@ -200,7 +200,7 @@ export const encap: ActionDef<"encap"> = {
 };
 
 /** Namespaces of packet types (ovs: OFPHTN_N_TYPES). */
-const PACKET_NAMESPACES = 2;
+const PACKET_NAMESPACES = 5;
 
 function parseDecap(arg: string, pp: ParseContext): ParseOutcome {
   let newPktType: number = PT.USE_NEXT_PROTO;
