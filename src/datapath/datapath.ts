@@ -1,0 +1,452 @@
+// The userspace datapath: ports, caches, upcalls, recirculation.
+//
+// A packet is received, its key extracted, a megaflow found in the exact-match cache or the
+// megaflow cache, its actions executed. A miss goes up to whoever translates (`UpcallHandler`),
+// who answers with actions and perhaps a megaflow to install. Recirculation goes through the same
+// door again, at most RECIRC_DEPTH_MAX times. The datapath knows no OpenFlow.
+// ovs: lib/dpif-netdev.c dp_netdev_input__, handle_packet_upcall, dp_execute_cb.
+
+import { EXTRACT, extract } from "../flow/extract.ts";
+import { flowHash5tuple } from "../flow/flow-hash.ts";
+import { type FlowKey, get, K, newKey, set } from "../flow/flow-key.ts";
+import { Counters } from "../lib/counters.ts";
+import type { Clock, Rng } from "../lib/env.ts";
+import { hashFinish } from "../lib/hash.ts";
+import { ETH } from "../packet/ethernet.ts";
+import { PACKET_BYTES_MAX, type PacketBuf } from "../packet/packet.ts";
+import { VLAN_CFI, VLAN_VID_MASK } from "../packet/vlan.ts";
+import type { CtAction, CtProvider } from "./ct-provider.ts";
+import { DP_COUNTERS, type DpCounterName } from "./dp-counters.ts";
+import {
+  type ExecuteEnv,
+  executeActions,
+  type TnlPushAction,
+  type UserspaceAction,
+} from "./execute.ts";
+import { FlowCache, type Megaflow } from "./flow-cache.ts";
+import { DpMeter, METERS_MAX, type MeterConfig } from "./meter.ts";
+import type { OdpAction } from "./odp-action.ts";
+import { PacketBatch } from "./packet-batch.ts";
+import type { Netdev } from "./port.ts";
+import {
+  type NativeTunnel,
+  popTunnelHeader,
+  pushTunnelHeader,
+  type TunnelState,
+} from "./tunnel.ts";
+
+/** Nested recirculations of one packet (ovs: MAX_RECIRC_DEPTH). */
+export const RECIRC_DEPTH_MAX = 6;
+/** Greatest port number that is given out. */
+const PORT_NO_MAX = 65535;
+/** Packets that one call of run() takes from the ports, so that a loop of devices ends. */
+export const RUN_PACKETS_MAX = 100000;
+/** ovs: BOND_MASK. */
+const BOND_MASK = 0xff;
+
+/** What a miss answers. */
+export interface MissResult {
+  readonly actions: readonly OdpAction[];
+  /** The megaflow to install, or null. Its mask belongs to the datapath from then on. */
+  readonly install: {
+    readonly mask: FlowKey;
+    readonly actions: readonly OdpAction[];
+    readonly owner: object | null;
+  } | null;
+}
+
+/** Who translates. Answers null if the packet is to be dropped. */
+export interface UpcallHandler {
+  miss(p: PacketBuf, key: FlowKey): MissResult | null;
+  userspace(p: PacketBuf, key: FlowKey, action: UserspaceAction): readonly OdpAction[] | null;
+  /** A megaflow that miss() asked for is in place, or could not be. */
+  installed(owner: object | null, flow: Megaflow | null): void;
+}
+
+/** A port of the datapath. */
+export interface DpPort {
+  readonly portNo: number;
+  readonly name: string;
+  readonly netdev: Netdev | null;
+  /** Set for a port that stands for native tunnels of one kind. */
+  readonly tunnel: { readonly kind: NativeTunnel; readonly state: TunnelState } | null;
+}
+
+export interface DpStats {
+  hits: number;
+  misses: number;
+  lost: number;
+  /** Hits in the exact-match cache, and in the megaflow cache with the subtables gone through. */
+  exactHits: number;
+  maskedHits: number;
+  maskedLookups: number;
+}
+
+/** One entry of a bond that the datapath spreads over itself. */
+export interface BondEntry {
+  member: number;
+  packets: number;
+  bytes: number;
+}
+
+export interface DatapathOptions {
+  readonly name: string;
+  /** "system" or "netdev". */
+  readonly type: string;
+  readonly clock: Clock;
+  readonly rng: Rng;
+}
+
+const EXTRACT_COUNTERS: readonly (DpCounterName | null)[] = [
+  null,
+  "miniflow_extract_ipv4_pkt_too_short",
+  "miniflow_extract_ipv4_pkt_len_error",
+  "miniflow_extract_ipv6_pkt_too_short",
+  "miniflow_extract_ipv6_pkt_len_error",
+];
+
+export class Datapath implements ExecuteEnv {
+  readonly name: string;
+  readonly type: string;
+  readonly clock: Clock;
+  readonly rng: Rng;
+  readonly counters = new Counters(DP_COUNTERS);
+  readonly ports = new Map<number, DpPort>();
+  readonly flows = new FlowCache();
+  readonly stats: DpStats = {
+    hits: 0,
+    misses: 0,
+    lost: 0,
+    exactHits: 0,
+    maskedHits: 0,
+    maskedLookups: 0,
+  };
+  readonly meters = new Map<number, DpMeter>();
+  readonly bonds = new Map<number, readonly BondEntry[]>();
+  readonly sourcePorts = { min: 32768, max: 61000 };
+  /** VLAN headers that are parsed (`other_config:vlan-limit`). */
+  vlanLimit = 1;
+  upcalls: UpcallHandler | null = null;
+  ct: CtProvider | null = null;
+  /** Called when recirculation goes too deep. */
+  onWarning: ((text: string) => void) | null = null;
+  private depth = 0;
+  /** Keys to extract into, one per level of recirculation. */
+  private readonly keys: FlowKey[] = [];
+
+  constructor(options: DatapathOptions) {
+    this.name = options.name;
+    this.type = options.type;
+    this.clock = options.clock;
+    this.rng = options.rng;
+    for (let i = 0; i <= RECIRC_DEPTH_MAX; i++) {
+      this.keys.push(newKey());
+    }
+  }
+
+  /** Adds a port under a number asked for, or the next free one. Null: no number is free. */
+  addPort(
+    name: string,
+    netdev: Netdev | null,
+    tunnel: DpPort["tunnel"] = null,
+    wanted: number | null = null,
+  ): DpPort | null {
+    const portNo = wanted ?? this.choosePort(name);
+    if (portNo < 0 || this.ports.has(portNo)) {
+      return null;
+    }
+    const port: DpPort = { portNo, name, netdev, tunnel };
+    this.ports.set(portNo, port);
+    return port;
+  }
+
+  /** A number in the name is the port's number if it is free (ovs: choose_port). */
+  private choosePort(name: string): number {
+    const start = name.startsWith("br") ? 100 : 0;
+    const digits = /\d+/.exec(name);
+    if (digits !== null) {
+      const n = start + Number(digits[0]);
+      if (n > 0 && n <= 0xffffffff && !this.ports.has(n)) {
+        return n;
+      }
+    }
+    for (let n = 1; n <= PORT_NO_MAX; n++) {
+      if (!this.ports.has(n)) {
+        return n;
+      }
+    }
+    return -1;
+  }
+
+  removePort(portNo: number): void {
+    this.ports.delete(portNo);
+  }
+
+  portByName(name: string): DpPort | null {
+    for (const p of this.ports.values()) {
+      if (p.name === name) {
+        return p;
+      }
+    }
+    return null;
+  }
+
+  /**
+   * Takes the packets that wait in the devices, port by port in turn, and processes them;
+   * `after` runs after each. Returns how many there were.
+   */
+  run(after: (() => void) | null = null): number {
+    let n = 0;
+    let more = true;
+    while (more && n < RUN_PACKETS_MAX) {
+      more = false;
+      for (const port of [...this.ports.values()]) {
+        const p = port.netdev?.receive() ?? null;
+        if (p !== null) {
+          n++;
+          more = true;
+          this.receive(port.portNo, p);
+          after?.();
+        }
+      }
+    }
+    return n;
+  }
+
+  /** A packet arrives on a port; the datapath takes it over. */
+  receive(portNo: number, p: PacketBuf): void {
+    p.md.init(portNo);
+    p.rssValid = false;
+    if (p.size < ETH.HEADER_BYTES || p.size > PACKET_BYTES_MAX) {
+      this.counters.inc("datapath_drop_rx_invalid_packet");
+      return;
+    }
+    this.input(p);
+  }
+
+  /** Executes actions on a packet that did not come in by a port (packet-out and the like). */
+  execute(p: PacketBuf, actions: readonly OdpAction[], flow: FlowKey): void {
+    if (p.size < ETH.HEADER_BYTES || p.size > PACKET_BYTES_MAX) {
+      return;
+    }
+    if (!p.rssValid) {
+      p.rssHash = flowHash5tuple(flow, 0);
+      p.rssValid = true;
+    }
+    executeActions(this, PacketBatch.of(p), false, actions, flow);
+  }
+
+  /** Finds the actions of a packet whose metadata is valid, and executes them. */
+  private input(p: PacketBuf): void {
+    const key = this.keys[this.depth] as FlowKey;
+    const result = extract(p, key, this.vlanLimit);
+    if (result !== EXTRACT.OK) {
+      this.counters.inc(EXTRACT_COUNTERS[result] as DpCounterName);
+    }
+    const hash = this.packetHash(p, key);
+    const exact = this.flows.emcLookup(key, hash);
+    if (exact !== null) {
+      this.stats.hits++;
+      this.stats.exactHits++;
+      this.hit(p, key, exact);
+      return;
+    }
+    const flow = this.flows.lookup(key);
+    this.stats.maskedLookups += this.flows.lookups;
+    if (flow !== null) {
+      this.stats.hits++;
+      this.stats.maskedHits++;
+      this.flows.emcInsert(key, hash, flow);
+      this.hit(p, key, flow);
+      return;
+    }
+    this.miss(p, key.slice(), hash);
+  }
+
+  /** A hash of the packet's 5-tuple, different at each depth of recirculation. */
+  private packetHash(p: PacketBuf, key: FlowKey): number {
+    if (!p.rssValid) {
+      p.rssHash = flowHash5tuple(key, 0);
+      p.rssValid = true;
+    }
+    return this.depth === 0 ? p.rssHash : hashFinish(p.rssHash, this.depth);
+  }
+
+  private hit(p: PacketBuf, key: FlowKey, flow: Megaflow): void {
+    const s = flow.stats;
+    s.packets++;
+    s.bytes += p.size;
+    s.usedMs = this.clock.nowMs();
+    s.tcpFlags |= get(key, K.tcp_flags);
+    executeActions(this, PacketBatch.of(p), true, flow.actions, flow.key);
+  }
+
+  private miss(p: PacketBuf, key: FlowKey, hash: number): void {
+    const result = this.upcalls?.miss(p, key) ?? null;
+    if (result === null) {
+      this.stats.lost++;
+      this.counters.inc("datapath_drop_upcall_error");
+      return;
+    }
+    this.stats.misses++;
+    executeActions(this, PacketBatch.of(p), true, result.actions, key);
+    const install = result.install;
+    if (install === null) {
+      return;
+    }
+    exactNoVlan(install.mask);
+    const existing = this.flows.lookup(key);
+    if (existing !== null) {
+      this.flows.emcInsert(key, hash, existing);
+      this.upcalls?.installed(install.owner, null);
+      return;
+    }
+    const flow = this.flows.insert(key, install.mask, install.actions, install.owner);
+    this.upcalls?.installed(install.owner, flow);
+    if (flow !== null) {
+      this.flows.emcInsert(key, hash, flow);
+    }
+  }
+
+  // ExecuteEnv.
+
+  output(batch: PacketBatch, portNo: number): void {
+    const port = this.ports.get(portNo);
+    if (port === undefined) {
+      this.counters.inc("datapath_drop_invalid_port", batch.packets.length);
+      return;
+    }
+    for (const p of batch.packets) {
+      const cut = batch.trunc ? p.cutBytes : 0;
+      p.end -= cut;
+      if (port.netdev === null || port.netdev.send(p) !== null) {
+        this.counters.inc("netdev_send_error");
+      }
+      p.end += cut;
+    }
+  }
+
+  lbOutput(batch: PacketBatch, bondId: number): void {
+    const bond = this.bonds.get(bondId);
+    if (bond === undefined) {
+      this.counters.inc("datapath_drop_invalid_bond", batch.packets.length);
+      return;
+    }
+    for (const p of batch.packets) {
+      const entry = bond[p.rssHash & BOND_MASK];
+      if (entry === undefined) {
+        continue;
+      }
+      const one = PacketBatch.of(p);
+      one.trunc = batch.trunc;
+      entry.packets++;
+      entry.bytes += p.sendBytes();
+      this.output(one, entry.member);
+    }
+  }
+
+  tunnelPush(batch: PacketBatch, a: TnlPushAction): void {
+    const tunnel = this.ports.get(a.tnlPort)?.tunnel ?? null;
+    if (tunnel === null) {
+      this.counters.inc("datapath_drop_tunnel_push_error", batch.packets.length);
+      batch.packets.length = 0;
+      return;
+    }
+    const env = { state: tunnel.state, ports: this.sourcePorts, nowMs: this.clock.nowMs() };
+    for (const p of batch.packets) {
+      pushTunnelHeader(p, a.header, a.tnlType, env);
+      p.md.init(a.outPort);
+    }
+  }
+
+  tunnelPop(batch: PacketBatch, portNo: number): void {
+    if (this.depth >= RECIRC_DEPTH_MAX) {
+      this.counters.inc("datapath_drop_recirc_error", batch.packets.length);
+      return;
+    }
+    const tunnel = this.ports.get(portNo)?.tunnel ?? null;
+    if (tunnel === null) {
+      this.counters.inc("datapath_drop_invalid_tnl_port", batch.packets.length);
+      return;
+    }
+    const lost = batch.filter((p) => popTunnelHeader(p, tunnel.kind));
+    this.counters.inc("datapath_drop_tunnel_pop_error", lost);
+    for (const p of batch.packets) {
+      p.md.inPort = portNo;
+    }
+    this.inputAgain(batch);
+  }
+
+  recirculate(batch: PacketBatch, recircId: number): void {
+    if (this.depth >= RECIRC_DEPTH_MAX) {
+      this.counters.inc("datapath_drop_recirc_error", batch.packets.length);
+      this.onWarning?.("Packet dropped. Max recirculation depth exceeded.");
+      return;
+    }
+    for (const p of batch.packets) {
+      p.md.recircId = recircId;
+    }
+    this.inputAgain(batch);
+  }
+
+  private inputAgain(batch: PacketBatch): void {
+    this.depth++;
+    for (const p of [...batch.packets]) {
+      this.input(p);
+    }
+    this.depth--;
+  }
+
+  userspace(batch: PacketBatch, action: UserspaceAction, steal: boolean): void {
+    for (const p of batch.packets) {
+      const key = newKey();
+      extract(p, key, this.vlanLimit);
+      const actions = this.upcalls?.userspace(p, key, action) ?? null;
+      if (actions !== null) {
+        executeActions(this, PacketBatch.of(p), steal, actions, key);
+      } else if (steal) {
+        this.counters.inc("datapath_drop_userspace_action_error");
+      }
+    }
+  }
+
+  conntrack(batch: PacketBatch, action: CtAction, flow: FlowKey): void {
+    this.ct?.execute({
+      batch,
+      dlType: get(flow, K.dl_type),
+      tpSrc: get(flow, K.tp_src),
+      tpDst: get(flow, K.tp_dst),
+      action,
+      nowMs: this.clock.nowMs(),
+    });
+  }
+
+  ctClear(p: PacketBuf): void {
+    p.md.ctState = 0;
+    p.md.conn = null;
+  }
+
+  meter(batch: PacketBatch, meterId: number): void {
+    const dropped = this.meters.get(meterId)?.run(batch, this.clock.nowMs()) ?? 0;
+    this.counters.inc("datapath_drop_meter", dropped);
+  }
+
+  /** False if the number is out of range. */
+  setMeter(meterId: number, config: MeterConfig): boolean {
+    if (meterId < 0 || meterId >= METERS_MAX) {
+      return false;
+    }
+    this.meters.set(meterId, new DpMeter(config, this.clock.nowMs()));
+    return true;
+  }
+}
+
+/**
+ * A megaflow cannot leave open whether there is a VLAN header, so no interest in it becomes an
+ * exact match on its absence.
+ */
+export function exactNoVlan(mask: FlowKey): void {
+  if (get(mask, K.vlan_tci) === 0) {
+    set(mask, K.vlan_tci, VLAN_VID_MASK | VLAN_CFI);
+  }
+}
