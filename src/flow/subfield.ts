@@ -103,10 +103,11 @@ export function parseSubfieldAt(
   if (from > to) {
     return fail(`${whole}: starting bit ${from} is after ending bit ${to}`, whole, start);
   }
-  if (from >= field.bits) {
+  // Compared as unsigned numbers, so that a negative bit is beyond the end.
+  if (from >>> 0 >= field.bits) {
     return fail(`${whole}: starting bit ${from} is not valid ${wide}`, whole, start);
   }
-  if (to >= field.bits) {
+  if (to >>> 0 >= field.bits) {
     return fail(`${whole}: ending bit ${to} is not valid ${wide}`, whole, start);
   }
   return ok({ sf: { field, ofs: from, bits: to - from + 1 }, end: at });

@@ -9,7 +9,7 @@ import { P } from "../../flow/of-version.ts";
 import { formatTable, tableFromString } from "../../flow/ofp-port.ts";
 import type { Subfield } from "../../flow/subfield.ts";
 import { ETH_TYPE } from "../../flow/vlan-mpls.ts";
-import { formatIpv4, formatIpv6 } from "../../lib/address.ts";
+import { formatIpv4, formatIpv6, parseIpv6 } from "../../lib/address.ts";
 import type { Writer } from "../../lib/bytes.ts";
 import { KeyValueScan, TextScan } from "../../lib/scan.ts";
 import type { OfpErr } from "../messages/errors.ts";
@@ -296,7 +296,10 @@ function compareAddress(a: Uint32Array, b: Uint32Array): number {
   return 0;
 }
 
-/** An IPv4 address, or an IPv6 one perhaps in brackets; null if there is neither. */
+/**
+ * An IPv4 address, or an IPv6 one perhaps in brackets; null if there is neither. A word that only
+ * looks like IPv6 is passed over all the same, as Open vSwitch does.
+ */
 function scanAddress(s: TextScan, family: 0 | 4 | 6): Uint32Array | null {
   if (family !== 6 && s.ipv4()) {
     return Uint32Array.of(s.value);
@@ -305,14 +308,16 @@ function scanAddress(s: TextScan, family: 0 | 4 | 6): Uint32Array | null {
     return null;
   }
   const start = s.pos;
-  const bracket = s.lit("[");
-  const words = new Uint32Array(4);
-  const inner = new TextScan(s.chars(IPV6_CHARS, IPV6_SCAN_LEN));
-  if (inner.ipv6(words) && inner.atEnd() && (!bracket || s.lit("]"))) {
-    return words;
+  let word = s.chars(IPV6_CHARS, IPV6_SCAN_LEN);
+  if (word === "" && s.lit("[")) {
+    word = s.chars(IPV6_CHARS, IPV6_SCAN_LEN);
+    if (word === "" || !s.lit("]")) {
+      s.pos = start;
+      return null;
+    }
   }
-  s.pos = start;
-  return null;
+  const words = new Uint32Array(4);
+  return parseIpv6(word, words) ? words : null;
 }
 
 /** "10.0.0.1-10.0.0.9:1000-2000", "[fe80::1]:80" (ovs: str_to_nat_range). */
