@@ -393,10 +393,10 @@ export class ConnMgr {
   }
 
   /** Sends a packet to each connection with this controller id that wants it. */
-  sendPacketIn(pin: PacketInPrivate, controllerId: number, maxLen: number): void {
+  sendPacketIn(pin: PacketInPrivate, controllerId: number): void {
     for (const conn of this.#conns) {
       if (conn.controllerId === controllerId && conn.wants(OAM.PACKET_IN, pin.reason)) {
-        conn.send(encodePacketIn(pin, conn.protocol, conn.packetInFormat, maxLen));
+        conn.send(encodePacketIn(pin, conn.protocol, conn.packetInFormat));
       }
     }
   }

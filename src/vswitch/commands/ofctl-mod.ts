@@ -7,14 +7,16 @@ import { K } from "../../flow/flow-key.ts";
 import { matchSlot, newMatch } from "../../flow/match.ts";
 import { OFPTT_ALL } from "../../flow/ofp-port.ts";
 import { OFP } from "../../flow/of-version.ts";
-import { parseHex } from "../../lib/bytes.ts";
 import { strToU16, strToUint } from "../../lib/number.ts";
 import { parseActions } from "../../openflow/actions/actions.ts";
 import { encodeCtFlush, encodeCtFlushZone } from "../../openflow/messages/ct.ts";
 import { parseCtTuple, newCtMatch } from "../../openflow/messages/ct-text.ts";
 import { isErr } from "../../openflow/messages/errors.ts";
-import { encodePacketOut } from "../../openflow/messages/packet-out.ts";
-import { parsePacketOut } from "../../openflow/messages/packet-out-parse.ts";
+import {
+  encodePacketOut,
+  frameFromHex,
+  parsePacketOut,
+} from "../../openflow/messages/packet-out.ts";
 import { encodePortMod } from "../../openflow/messages/port.ts";
 import { ofpPrint } from "../../openflow/messages/print.ts";
 import { encodeSetConfig, fragFromString } from "../../openflow/messages/switch.ts";
@@ -194,15 +196,9 @@ function packetOut(s: OfctlSession, argv: readonly string[]): void {
   v.close();
 }
 
-/** Bytes of an Ethernet header without its VLAN tags. */
-const ETH_HEADER_BYTES = 14;
-
 function packetFromHex(hex: string): Uint8Array {
-  const bytes = parseHex(hex);
-  if (bytes === undefined) {
-    return ofctlFatal("Trailing garbage in packet data");
-  }
-  return bytes.length < ETH_HEADER_BYTES ? ofctlFatal("Packet data too short for Ethernet") : bytes;
+  const packet = frameFromHex(hex);
+  return typeof packet === "string" ? ofctlFatal(packet) : packet;
 }
 
 function ctFlushZone(s: OfctlSession, [, name = "", text = ""]: readonly string[]): void {

@@ -12,7 +12,7 @@ import {
   encodeFlowMonitorRequest,
   parseFlowMonitorRequest,
 } from "../../openflow/messages/monitor.ts";
-import { encodeResumeOf } from "../../openflow/messages/packet-in.ts";
+import { decodePacketInPublic, encodeResume } from "../../openflow/messages/packet-in.ts";
 import { ofpPrint } from "../../openflow/messages/print.ts";
 import { pullMsg } from "../../openflow/messages/raw.ts";
 import { encodeSetConfig } from "../../openflow/messages/switch.ts";
@@ -164,8 +164,9 @@ class Monitor implements Background {
     if (msg.type === "ECHO_REQUEST") {
       this.#v.send(encodeEchoReply(msg));
     } else if (msg.type === "PACKET_IN" && this.#options.resume) {
-      const resume = encodeResumeOf(msg, this.#v.protocol, this.#v.nextXid());
-      if (resume !== null) {
+      const pin = decodePacketInPublic(msg, { loose: true, tab: null, vlMff: null });
+      if (!isErr(pin) && pin.continuation.length > 0) {
+        const resume = encodeResume(pin.pin, pin.continuation, this.#v.protocol);
         const text = ofpPrint(resume, this.#s.options.verbosity + 2, this.#s.shown(this.#v.name));
         this.#s.printError(`send: ${text}`);
         this.#v.send(resume);
