@@ -4,6 +4,7 @@
 import type { PacketBuf } from "../../src/packet/packet.ts";
 import { ManualClock, SeededRng } from "../../src/lib/env.ts";
 import { Vlog } from "../../src/lib/vlog.ts";
+import { type FlowKey, get, K } from "../../src/flow/flow-key.ts";
 import { OFPP } from "../../src/flow/ofp-port.ts";
 import { MacLearning } from "../../src/openflow/mac-learning.ts";
 import { parseExactFlow } from "../../src/openflow/match-parse.ts";
@@ -52,6 +53,12 @@ const PROVIDER: OfprotoProvider = {
   resume: () => "NXR_STALE",
 };
 
+const isIpv4 = (key: FlowKey): boolean => get(key, K.dl_type) === 0x0800;
+const IPV4_DST = { name: "ip_dst", word: K.nw_dst.word, bits: 32, prereqsOk: isIpv4 };
+const IPV4_SRC = { name: "ip_src", word: K.nw_src.word, bits: 32, prereqsOk: isIpv4 };
+
+const NO_BUCKET_ID = 0xffffffff;
+
 export interface PortOptions {
   readonly tag?: number;
   readonly trunks?: readonly number[];
@@ -74,6 +81,10 @@ export class TraceBed {
       provider: PROVIDER,
       log: new Vlog(this.clock),
     });
+    // The prefix tries that ovs-vswitchd keeps by default.
+    for (const table of ofproto.tables) {
+      table.cls.setPrefixFields([IPV4_DST, IPV4_SRC]);
+    }
     const xbridge = {
       id: this.#nextId++,
       name,
@@ -188,6 +199,12 @@ export class TraceBed {
   groups(bridge: string, text: string): void {
     for (const line of text.split("\n").filter((l) => l.trim() !== "")) {
       const r = parseGroupMod(line, OFPGC.ADD, { ports: null, tables: null });
+      if (r.ok) {
+        // The wire numbers buckets that have no id.
+        r.value.gm.buckets.forEach((b, i) => {
+          b.bucketId = b.bucketId === NO_BUCKET_ID ? i : b.bucketId;
+        });
+      }
       const error = r.ok ? groupMod(this.get(bridge).ofproto, r.value.gm, null) : r.error.message;
       if (error !== null) {
         throw new Error(`${line}: ${error}`);
@@ -195,7 +212,12 @@ export class TraceBed {
     }
   }
 
-  run(bridge: string, flow: string, packet: PacketBuf | null = null, ct: number[] = []): TraceResult {
+  run(
+    bridge: string,
+    flow: string,
+    packet: PacketBuf | null = null,
+    ct: number[] = [],
+  ): TraceResult {
     const xbridge = this.get(bridge);
     const r = parseExactFlow(flow, xbridge.tunTable, NO_CONTEXT);
     if (!r.ok) {
