@@ -61,6 +61,9 @@ export function odpMaskIsExact(attr: OdpWordsName, mask: Uint32Array): boolean {
   if (attr === "nd_ext") {
     return false; // its structure has padding, which no mask covers
   }
+  if (attr === "mpls") {
+    return mask.every((w) => w === 0xffffffff);
+  }
   for (const f of ODP_KEYS[attr].fields) {
     let ones = fieldOnes(f.bits);
     if (f.format === "ipv6_label") {

@@ -14,7 +14,6 @@ import {
   type OdpKeyAttr,
   type OdpKeyDef,
   type OdpWordsName,
-  odpWord,
 } from "./odp-action.ts";
 import {
   ODP_DELIMITERS,
@@ -124,11 +123,10 @@ function scanSingle(p: OdpParse, def: OdpKeyDef): Words | null {
   if (f === undefined) {
     return null;
   }
-  const w = def.attr === "ct_label" ? scanU128(p.s) : scanField(p, f);
-  if (w === null || !p.s.lit(")")) {
-    return null;
-  }
-  return def.attr === "recirc_id" ? { value: w.value, mask: ones(32) } : w;
+  // They take a mask whether it is wanted or not, but recirc_id never does.
+  const single = { ...p, masked: def.attr !== "recirc_id" };
+  const w = def.attr === "ct_label" ? scanU128(p.s) : scanField(single, f);
+  return w !== null && p.s.lit(")") ? w : null;
 }
 
 /** Texts that a field is written with but not read as. */
@@ -250,41 +248,6 @@ function scanPacketType(p: OdpParse): Words | null {
   return done ? { value: Uint32Array.of(value), mask: Uint32Array.of(mask) } : null;
 }
 
-const NSH_PATH = odpWord("nsh", "path_hdr");
-
-/** The names that nsh() is read with; the TTL is not among them. */
-const NSH_PARTS = [
-  ["flags=", 8, odpWord("nsh", "flags"), 0],
-  ["mdtype=", 8, odpWord("nsh", "mdtype"), 0],
-  ["np=", 8, odpWord("nsh", "np"), 0],
-  ["spi=", 32, NSH_PATH, 8],
-  ["si=", 8, NSH_PATH, 0],
-  ["c1=", 32, odpWord("nsh", "c1"), 0],
-  ["c2=", 32, odpWord("nsh", "c2"), 0],
-  ["c3=", 32, odpWord("nsh", "c3"), 0],
-  ["c4=", 32, odpWord("nsh", "c4"), 0],
-] as const;
-
-function scanNsh(p: OdpParse): Words | null {
-  const value = new Uint32Array(odpWord("nsh", "c4") + 1);
-  const mask = new Uint32Array(value.length);
-  const done = scanPieces(p.s, () => {
-    const part = NSH_PARTS.find(([name]) => p.s.lit(name));
-    if (part === undefined) {
-      return false;
-    }
-    const [, bits, word, shift] = part;
-    const w = scanInt(p, bits);
-    if (w === null) {
-      return null;
-    }
-    value[word] = (value[word] as number) | ((w.value[0] as number) << shift);
-    mask[word] = (mask[word] as number) | ((w.mask[0] as number) << shift);
-    return true;
-  });
-  return done ? { value, mask } : null;
-}
-
 function scanWords(p: OdpParse, def: OdpKeyDef): Words | null {
   switch (def.attr) {
     case "vlan":
@@ -294,7 +257,7 @@ function scanWords(p: OdpParse, def: OdpKeyDef): Words | null {
     case "packet_type":
       return scanPacketType(p);
     case "nsh":
-      return scanNsh(p);
+      return null; // Open vSwitch prints it but does not read it
     default: {
       const [f] = def.fields;
       return def.fields.length === 1 && (f?.name === "value" || f?.name === "tci")
