@@ -4,6 +4,7 @@
 // in `dir`, `run` answers one command line, `start`/`read`/`stop` handle a command that goes on in
 // the background. Every request is answered by exactly one line.
 
+import { resolve } from "node:path";
 import { createInterface } from "node:readline";
 import { type Background, isReply, type Reply } from "../vswitch/command.ts";
 import { runCommandLine, startCommandLine } from "../vswitch/commands.ts";
@@ -54,9 +55,26 @@ function parseRequest(line: string): Request | string {
   };
 }
 
+/**
+ * A switch with its files in a directory, as freshly started there: whoever starts the daemons
+ * waits for them with two changes of the database, which count as configurations.
+ */
+function newSwitch(dir: string): VSwitch {
+  const vs = new VSwitch(machineEnv(new NodeFiles(dir)));
+  vs.rundir = resolve(dir);
+  vs.logDir = vs.rundir;
+  for (const change of [
+    ["set", "external_ids:ready=1"],
+    ["clear", "external_ids"],
+  ] as const) {
+    runCommandLine(vs, ["ovs-vsctl", change[0], "Open_vSwitch", ".", change[1]]);
+  }
+  return vs;
+}
+
 /** The state behind the protocol: the switch and what runs in its background. */
 class JsonSession {
-  private vs = new VSwitch(machineEnv(new NodeFiles(".")));
+  private vs = newSwitch(".");
   private readonly jobs = new Map<string, Job>();
 
   answer(line: string): unknown {
@@ -67,7 +85,7 @@ class JsonSession {
     switch (request.op) {
       case "reset":
         this.jobs.clear();
-        this.vs = new VSwitch(machineEnv(new NodeFiles(request.dir ?? ".")));
+        this.vs = newSwitch(request.dir ?? ".");
         if (request.log !== undefined) {
           this.vs.openLog(request.log);
         }

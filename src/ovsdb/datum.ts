@@ -312,7 +312,9 @@ function textMember(
   if (type.value !== undefined) {
     r.skipSpaces();
     if (r.peek() !== "=") {
-      throw new TokenError(`${start}: syntax error at "${r.peek()}" expecting "="`);
+      // At the end of the text, ovs-vsctl prints a NUL character, which ends its message.
+      const c = r.peek();
+      throw new TokenError(`${start}: syntax error at "${c === "" ? "" : `${c}" expecting "="`}`);
     }
     r.pos++;
     r.skipSpaces();

@@ -4,15 +4,31 @@
 // and files come in as parameters; `run()` is one turn of the main loop and happens after each
 // command and whenever the clock is moved.
 
-import type { Clock, FileSystem, Rng } from "../lib/env.ts";
+import { DummyMacs } from "../datapath/dummy-netdev.ts";
 import { encodeUtf8 } from "../lib/bytes.ts";
+import type { Clock, FileSystem, Rng } from "../lib/env.ts";
+import { hashString } from "../lib/hash.ts";
+import { OvsMap } from "../lib/hmap.ts";
+import { Vlog } from "../lib/vlog.ts";
+import type { Ofproto } from "../openflow/ofproto.ts";
+import { RecircPool } from "../openflow/recirc.ts";
+import { newXlateConfig, type XBridge, type XlateConfig } from "../openflow/xbridge.ts";
 import { Database } from "../ovsdb/database.ts";
 import { transact } from "../ovsdb/transaction.ts";
 import { vswitchSchema } from "../ovsdb/vswitch-schema.ts";
-import { Vlog } from "../lib/vlog.ts";
+import { Backer, type DpType } from "./backer.ts";
+import type { Bridge } from "./bridge.ts";
+import { refreshIface } from "./bridge-ports.ts";
+import { CtTimeouts } from "./ct-timeouts.ts";
+import type { Device } from "./device.ts";
+import type { PacketPath } from "./packet-path.ts";
+import { DEFAULT_SETTINGS, reconfigure, type SwitchSettings } from "./reconfigure.ts";
+import { StatusUpdater } from "./status.ts";
 
-/** The version that this program re-implements. */
-export const OVS_VERSION = "3.1.0";
+export { OVS_VERSION } from "./version.ts";
+
+/** Addresses that ovs-vswitchd's first datapath uses up before a port gets one. */
+const MACS_OF_FIRST_DATAPATH = 14;
 
 export interface VSwitchEnv {
   readonly clock: Clock;
@@ -56,6 +72,13 @@ export class SwitchClock implements Clock {
   }
 }
 
+/** A bridge as an OpenFlow connection finds it. */
+export interface OpenflowTarget {
+  readonly ofproto: Ofproto;
+  /** Bits `1 << version`. */
+  readonly versions: number;
+}
+
 export class VSwitch {
   readonly env: VSwitchEnv;
   readonly clock: SwitchClock;
@@ -63,10 +86,22 @@ export class VSwitch {
   readonly fs: FileSystem;
   readonly log: Vlog;
   readonly db: Database;
-  /** Where messages say that the log is. */
+  readonly xcfg: XlateConfig = newXlateConfig();
+  readonly recircs = new RecircPool();
+  readonly bridges = new OvsMap<string, Bridge>((name) => hashString(name));
+  readonly backers = new Map<DpType, Backer>();
+  readonly devices = new Map<string, Device>();
+  readonly dummyMacs = new DummyMacs();
+  readonly ctTimeouts = new CtTimeouts();
+  settings: SwitchSettings = DEFAULT_SETTINGS;
+  /** What moves packets; null until something that does is attached. */
+  packets: PacketPath | null = null;
+  /** Directory that messages name as the one of sockets. */
+  rundir = "/var/run/openvswitch";
+  /** Directory that messages name as the one of the log. */
   logDir = "/var/log/openvswitch";
-  /** Brings the bridges in line with the database; set by the layer that makes bridges. */
-  private reconfigurer: (() => void) | undefined;
+  private readonly status = new StatusUpdater(this);
+  private lastId = 0;
   /** What each turn of the main loop does, in order of registration. */
   private readonly runners: (() => void)[] = [];
 
@@ -78,6 +113,66 @@ export class VSwitch {
     this.log = new Vlog(this.clock);
     this.db = new Database(vswitchSchema(), env.rng);
     transact(this.db, (txn) => txn.insert("Open_vSwitch"));
+    this.reconfigure();
+  }
+
+  /** A number that no bridge or port of this switch has had. */
+  nextId(): number {
+    this.lastId++;
+    return this.lastId;
+  }
+
+  /** The datapath of a type, made when its first bridge is. */
+  backer(type: DpType): Backer {
+    const there = this.backers.get(type);
+    if (there !== undefined) {
+      return there;
+    }
+    if (this.backers.size === 0) {
+      for (let i = 0; i < MACS_OF_FIRST_DATAPATH; i++) {
+        this.dummyMacs.next();
+      }
+    }
+    const made = new Backer(type);
+    this.backers.set(type, made);
+    return made;
+  }
+
+  bridgeByName(name: string): XBridge | null {
+    return this.bridges.get(name)?.xbridge ?? null;
+  }
+
+  /** Types of the datapaths that exist. */
+  dpTypes(): string[] {
+    return [...this.backers.keys()];
+  }
+
+  openflowTarget(name: string): OpenflowTarget | null {
+    const br = this.bridges.get(name);
+    return br === undefined ? null : { ofproto: br.ofproto, versions: br.versions };
+  }
+
+  /** A device's state or address changed outside of the database. */
+  deviceChanged(name: string): void {
+    for (const br of this.bridges.values()) {
+      const iface = br.ifaces.get(name);
+      if (iface !== undefined) {
+        refreshIface(br, iface);
+      }
+    }
+    this.packets?.needRevalidate();
+    this.statusChanged();
+  }
+
+  /** Makes the bridges what the database says. */
+  reconfigure(): void {
+    reconfigure(this);
+    this.run();
+  }
+
+  /** What the database shows of the switch is out of date. */
+  statusChanged(): void {
+    this.status.touch();
   }
 
   /** Appends log lines to a file from now on. */
@@ -96,20 +191,46 @@ export class VSwitch {
     return "";
   }
 
-  /** Makes the bridges what the database says. */
-  reconfigure(): void {
-    this.reconfigurer?.();
-  }
-
   /** Adds something to do in each turn of the main loop. */
   onRun(runner: () => void): void {
     this.runners.push(runner);
   }
 
-  /** One turn of the main loop: timers, expiry, reconfiguration. */
+  /** One turn of the main loop: packets, timers, expiry, status. */
   run(): void {
+    const nowMs = this.clock.nowMs();
+    this.packets?.run();
+    for (const br of this.bridges.values()) {
+      runBridge(br, nowMs);
+    }
     for (const runner of this.runners) {
       runner();
     }
+    this.recircs.run(nowMs);
+    this.status.run();
+  }
+}
+
+/** Ages what a bridge has learned and looks after its bonds. */
+function runBridge(br: Bridge, nowMs: number): void {
+  const { xbridge, ofproto, vs } = br;
+  let revalidate = xbridge.ml.run(nowMs);
+  revalidate = (xbridge.ms?.run(nowMs) ?? false) || revalidate;
+  for (const b of xbridge.xbundles) {
+    if (b.bond !== null) {
+      revalidate = b.bond.run("off", nowMs) || revalidate;
+      b.bond.rebalance(nowMs);
+      if (b.bond.activeMemberChanged) {
+        vs.statusChanged();
+      }
+    }
+  }
+  if (xbridge.mbridge.needRevalidate) {
+    xbridge.mbridge.needRevalidate = false;
+    revalidate = true;
+  }
+  ofproto.run();
+  if (revalidate) {
+    vs.packets?.needRevalidate();
   }
 }

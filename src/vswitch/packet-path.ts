@@ -1,0 +1,30 @@
+// What the configuration side of the switch asks of the side that moves packets.
+//
+// The bridges of bridge.ts know ports, tables and meters; the datapath with its caches, connection
+// tracking and meters is behind this interface, so that each can be built and tested alone.
+
+import type { OfpErr } from "../openflow/messages/errors.ts";
+import type { PacketOut } from "../openflow/messages/types-flow.ts";
+import type { CtMatch } from "../openflow/messages/types-switch.ts";
+import type { MeterConfig, MeterFeatures } from "../openflow/messages/types-group.ts";
+import type { ProviderMeterStats } from "../openflow/ofproto-provider.ts";
+import type { Backer } from "./backer.ts";
+import type { Bridge } from "./bridge.ts";
+
+export interface PacketPath {
+  /** Tables, ports or groups changed: flows of the datapath have to be checked again. */
+  needRevalidate(): void;
+  /** Brings the counters of datapath flows into rules, groups, ports and mirrors. */
+  syncStats(): void;
+  /** Runs the actions of a packet-out in a version of the tables. */
+  packetOut(bridge: Bridge, po: PacketOut, version: number): OfpErr | null;
+  /** Continues a packet that a controller held. */
+  resume(bridge: Bridge, message: Uint8Array): OfpErr | null;
+  ctFlush(bridge: Bridge, zone: number | null, match: CtMatch | null): void;
+  meterFeatures(backer: Backer): MeterFeatures;
+  meterSet(backer: Backer, meterId: number, config: MeterConfig): number | OfpErr;
+  meterGet(backer: Backer, meterId: number, nBands: number): ProviderMeterStats | null;
+  meterDel(backer: Backer, meterId: number): void;
+  /** One turn of the main loop. */
+  run(): void;
+}
