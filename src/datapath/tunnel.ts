@@ -5,6 +5,7 @@
 // popped becomes the packet's tunnel metadata. Packets whose header is wrong are refused.
 // ovs: lib/netdev-native-tnl.c.
 
+import { TNL_F_UDPIF } from "../flow/extract.ts";
 import { get, K, set } from "../flow/flow-key.ts";
 import { getU16, getU32, putU16, putU32 } from "../lib/bytes.ts";
 import { csum, csumContinue, csumFinish, recalcCsum16 } from "../lib/checksum.ts";
@@ -319,6 +320,7 @@ function popGeneve(p: PacketBuf): boolean {
   const opts = gnv + GENEVE.BASE_BYTES;
   p.md.geneve.set(b.subarray(opts, opts + optBytes));
   p.md.geneveBytes = optBytes;
+  addFlags(p, TNL_F_UDPIF);
   p.packetType = PT.ETH;
   p.resetPacket(headerBytes);
   return true;

@@ -1,0 +1,377 @@
+// The packet path of a switch: a datapath with its upcalls for each backer, and what bridges ask
+// of them (packet-outs, meters, statistics).
+//
+// A datapath is made the first time that its backer is seen and follows the backer's ports.
+// ovs: ofproto/ofproto-dpif.c (type_run, packet_execute, meter_set), lib/dpif.c.
+
+import type { CtProvider } from "../datapath/ct-provider.ts";
+import { Datapath, type DpPort as DatapathPort } from "../datapath/datapath.ts";
+import type { UserspaceAction } from "../datapath/execute.ts";
+import { METER_BANDS_MAX, METERS_MAX } from "../datapath/meter.ts";
+import type { NativeTunnel } from "../datapath/tunnel.ts";
+import { extract } from "../flow/extract.ts";
+import { type FlowKey, get, getU, K, newKey } from "../flow/flow-key.ts";
+import { OFPP } from "../flow/ofp-port.ts";
+import { putU32 } from "../lib/bytes.ts";
+import type { OfpErr } from "../openflow/messages/errors.ts";
+import type { PacketInPrivate, PacketOut } from "../openflow/messages/types-flow.ts";
+import type { MeterConfig, MeterFeatures } from "../openflow/messages/types-group.ts";
+import type { CtMatch } from "../openflow/messages/types-switch.ts";
+import type { ProviderMeterStats } from "../openflow/ofproto-provider.ts";
+import { type FrozenState, thawMetadata } from "../openflow/recirc.ts";
+import { NO_RECORDER } from "../openflow/trace.ts";
+import type { XBridge } from "../openflow/xbridge.ts";
+import { inputBundle } from "../openflow/xlate-bundle.ts";
+import { type CacheEffects, pushStats, type XlateCache } from "../openflow/xlate-cache.ts";
+import { learnMac } from "../openflow/xlate-normal.ts";
+import { flowClearConntrack } from "../openflow/xlate-receive.ts";
+import { xlateActions } from "../openflow/xlate.ts";
+import { PacketBuf } from "../packet/packet.ts";
+import type { Backer, DpPort } from "./backer.ts";
+import type { Bridge } from "./bridge.ts";
+import { setMetadataFromFlow } from "./packet-flow.ts";
+import { packetMetadata } from "./packet-metadata.ts";
+import type { PacketPath } from "./packet-path.ts";
+import { Udpif, type UdpifHost } from "./upcall.ts";
+import type { VSwitch } from "./vswitch.ts";
+
+/** Rounds of receiving and revalidating after which a turn of the main loop ends anyway. */
+export const SETTLE_ROUNDS_MAX = 16;
+/** OFPMBT13_DROP, and the flags that meters may have (all four of OpenFlow 1.3). */
+const BAND_DROP = 1;
+const METER_FLAGS = 0x000f;
+const METER_PKTPS = 0x0002;
+
+const TUNNEL_KINDS: Readonly<Record<string, NativeTunnel>> = {
+  vxlan: "vxlan",
+  geneve: "geneve",
+  gre: "gre",
+  ip6gre: "gre",
+  erspan: "erspan",
+  ip6erspan: "erspan",
+  gtpu: "gtpu",
+};
+
+/** A datapath and who handles its upcalls. */
+export interface DatapathPair {
+  readonly backer: Backer;
+  readonly dp: Datapath;
+  readonly udpif: Udpif;
+}
+
+export class Packets implements PacketPath {
+  private readonly vs: VSwitch;
+  private readonly pairs = new Map<Backer, DatapathPair>();
+  private ct: CtProvider | null = null;
+  /** Forgets connections; set by whoever tracks them. */
+  onCtFlush: ((zone: number | null, match: CtMatch | null) => void) | null = null;
+
+  constructor(vs: VSwitch) {
+    this.vs = vs;
+  }
+
+  /** The datapath of a backer. */
+  pair(backer: Backer): DatapathPair {
+    const there = this.pairs.get(backer);
+    if (there !== undefined) {
+      return there;
+    }
+    const { vs } = this;
+    const dp = new Datapath({
+      name: backer.name,
+      type: backer.type,
+      clock: vs.clock,
+      rng: vs.rng,
+    });
+    dp.ct = this.ct;
+    dp.onWarning = (text) => vs.log.warn("dpif_netdev", text);
+    const udpif = new Udpif(this.host(), dp);
+    dp.upcalls = udpif;
+    backer.listen({
+      portAdded: (p) => addDatapathPort(dp, p),
+      portDeleted: (p) => dp.removePort(p.odpPort),
+    });
+    const pair = { backer, dp, udpif };
+    this.pairs.set(backer, pair);
+    return pair;
+  }
+
+  /** All datapaths, in the order in which they were made. */
+  all(): readonly DatapathPair[] {
+    for (const backer of this.vs.backers.values()) {
+      this.pair(backer);
+    }
+    return [...this.pairs.values()];
+  }
+
+  /** Gives all datapaths their connection tracking. */
+  setConntrack(ct: CtProvider): void {
+    this.ct = ct;
+    for (const { dp } of this.pairs.values()) {
+      dp.ct = ct;
+    }
+  }
+
+  private host(): UdpifHost {
+    const { vs } = this;
+    return {
+      xcfg: vs.xcfg,
+      recircs: vs.recircs,
+      effects: this.effects(),
+      nowMs: () => vs.clock.nowMs(),
+      bridgeByName: (name) => vs.bridgeByName(name),
+      toController: (xbridge, p, key, action) => this.toController(xbridge, p, key, action),
+      special: () => {},
+      debug: (text) => vs.log.log("ofproto_dpif_upcall", "dbg", text),
+      warn: (text) => vs.log.warn("ofproto_dpif_upcall", text),
+    };
+  }
+
+  private effects(): CacheEffects {
+    const { vs } = this;
+    return {
+      accountBond: (bond, flow, vid, bytes) => bond.account(flow, vid, bytes),
+      updateMirror: (m, mirrors, packets, bytes) => m.updateStats(mirrors, packets, bytes),
+      learnMac: (e) => {
+        const input = inputBundle(e.xbridge, e.inPort);
+        if (input !== null) {
+          const src = { hi: e.dlSrc[0] as number, lo: e.dlSrc[1] as number };
+          const now = vs.clock.nowMs();
+          learnMac(e.xbridge, input.xbundle, src, e.vlan, e.gratuitousArp, now);
+        }
+      },
+      touchNeighbour: () => {},
+    };
+  }
+
+  private toController(
+    xbridge: XBridge,
+    p: PacketBuf,
+    key: FlowKey,
+    action: UserspaceAction,
+  ): void {
+    const cookie = action.cookie;
+    const bridge = this.vs.bridges.get(xbridge.name);
+    if (cookie?.type !== "controller" || bridge === undefined) {
+      return;
+    }
+    const state = this.vs.recircs.find(cookie.recircId);
+    if (state === null) {
+      return;
+    }
+    const frozen = key.slice();
+    if (!state.conntracked) {
+      flowClearConntrack(frozen);
+    }
+    thawMetadata(state.metadata, frozen);
+    const [hi, lo] = cookie.ruleCookie;
+    const pin: PacketInPrivate = {
+      packet: p.data().slice(),
+      flowMetadata: packetMetadata(frozen, xbridge.tunTable),
+      reason: cookie.reason,
+      tableId: state.tableId,
+      cookie: (BigInt(hi) << 32n) | BigInt(lo),
+      userdata: state.userdata ?? new Uint8Array(0),
+      ...continuation(cookie.continuation ? state : null, bridge, getU(key, K.in_port)),
+    };
+    bridge.ofproto.conns.sendPacketIn(pin, cookie.controllerId);
+  }
+
+  // PacketPath.
+
+  needRevalidate(): void {
+    for (const { udpif } of this.all()) {
+      udpif.needRevalidate();
+    }
+  }
+
+  /** Rules learn of their packets when the datapath is dumped, not when they are asked. */
+  syncStats(): void {}
+
+  packetOut(bridge: Bridge, po: PacketOut, _version: number): OfpErr | null {
+    const { vs } = this;
+    const { dp } = this.pair(bridge.backer);
+    const packet = PacketBuf.of(po.packet, getU(po.flowMetadata.flow, K.packet_type));
+    const flow = newKey();
+    extract(packet, flow, dp.vlanLimit);
+    const md = po.flowMetadata.flow;
+    for (let i = 0; i < flow.length; i++) {
+      flow[i] = (flow[i] as number) | (md[i] as number);
+    }
+    const xcache: XlateCache = [];
+    const nowMs = vs.clock.nowMs();
+    const xout = xlateActions({
+      xcfg: vs.xcfg,
+      xbridge: bridge.xbridge,
+      flow,
+      packet,
+      sideEffects: false,
+      actions: po.actions,
+      rule: null,
+      tcpFlags: get(flow, K.tcp_flags),
+      recircs: vs.recircs,
+      frozen: null,
+      stats: null,
+      xcache,
+      recorder: NO_RECORDER,
+      recircQueue: null,
+      depth: 0,
+      resubmits: 0,
+      inPacketOut: true,
+      nowMs,
+      onSpecial: null,
+    });
+    if (xout.error !== "ok") {
+      return "OFPFMFC_UNKNOWN";
+    }
+    const stats = {
+      packets: 1,
+      bytes: packet.size,
+      usedMs: nowMs,
+      tcpFlags: get(flow, K.tcp_flags),
+    };
+    pushStats(xcache, stats, this.effects());
+    setMetadataFromFlow(packet.md, flow);
+    packet.md.inPort = odpPortOf(bridge.xbridge, get(flow, K.in_port));
+    dp.execute(packet, xout.odp, flow);
+    for (const id of xout.recircIds) {
+      vs.recircs.unref(id);
+    }
+    return null;
+  }
+
+  resume(_bridge: Bridge, _message: Uint8Array): OfpErr | null {
+    return "OFPBRC_BAD_TYPE";
+  }
+
+  ctFlush(_bridge: Bridge, zone: number | null, match: CtMatch | null): void {
+    this.onCtFlush?.(zone, match);
+  }
+
+  meterFeatures(_backer: Backer): MeterFeatures {
+    return {
+      maxMeters: METERS_MAX,
+      bandTypes: 1 << BAND_DROP,
+      capabilities: METER_FLAGS,
+      maxBands: METER_BANDS_MAX,
+      maxColor: 0,
+    };
+  }
+
+  meterSet(backer: Backer, meterId: number, config: MeterConfig): number | OfpErr {
+    const { dp } = this.pair(backer);
+    const id = meterId === -1 ? freeMeterId(dp) : meterId;
+    if (id < 0) {
+      return "OFPMMFC_OUT_OF_METERS";
+    }
+    if ((config.flags & ~METER_FLAGS) !== 0) {
+      return "OFPMMFC_BAD_FLAGS";
+    }
+    if (config.bands.length > METER_BANDS_MAX) {
+      return "OFPMMFC_OUT_OF_BANDS";
+    }
+    if (config.bands.some((b) => b.type !== BAND_DROP)) {
+      return "OFPMMFC_BAD_BAND";
+    }
+    if (config.bands.some((b) => b.rate === 0)) {
+      return "OFPMMFC_BAD_RATE";
+    }
+    dp.setMeter(id, {
+      inPackets: (config.flags & METER_PKTPS) !== 0,
+      bands: config.bands.map((b) => ({ rate: b.rate, burst: b.burstSize })),
+    });
+    return id;
+  }
+
+  meterGet(backer: Backer, meterId: number, nBands: number): ProviderMeterStats | null {
+    const meter = this.pair(backer).dp.meters.get(meterId);
+    if (meter === undefined) {
+      return null;
+    }
+    return {
+      packetInCount: BigInt(meter.packets),
+      byteInCount: BigInt(meter.bytes),
+      bands: meter.bands.slice(0, nBands).map((b) => ({
+        packetCount: BigInt(b.packets),
+        byteCount: BigInt(b.bytes),
+      })),
+    };
+  }
+
+  meterDel(backer: Backer, meterId: number): void {
+    this.pair(backer).dp.meters.delete(meterId);
+  }
+
+  /** Moves packets and statistics until nothing is left to do. */
+  run(): void {
+    for (let round = 0; round < SETTLE_ROUNDS_MAX; round++) {
+      let work = 0;
+      for (const { dp, udpif } of this.all()) {
+        udpif.run();
+        work += dp.run(() => this.afterPacket(udpif));
+        work += udpif.revalidateIsNeeded ? 1 : 0;
+      }
+      if (work === 0) {
+        return;
+      }
+    }
+  }
+
+  /** A packet may have taught the switch something that flows depend on. */
+  private afterPacket(udpif: Udpif): void {
+    const nowMs = this.vs.clock.nowMs();
+    for (const bridge of this.vs.bridges.values()) {
+      const macs = bridge.xbridge.ml.run(nowMs);
+      const groups = bridge.xbridge.ms?.run(nowMs) ?? false;
+      if (macs || groups) {
+        this.needRevalidate();
+      }
+    }
+    if (udpif.revalidateIsNeeded) {
+      udpif.dump();
+    }
+  }
+}
+
+function addDatapathPort(dp: Datapath, p: DpPort): void {
+  const kind = p.device === null || p.device.tunnel !== null ? TUNNEL_KINDS[p.type] : undefined;
+  const tunnel: DatapathPort["tunnel"] =
+    kind === undefined ? null : { kind, state: { seq: 0, setSeq: false } };
+  dp.addPort(p.name, p.device?.netdev ?? null, tunnel, p.odpPort);
+}
+
+function freeMeterId(dp: Datapath): number {
+  for (let id = 0; id < METERS_MAX; id++) {
+    if (!dp.meters.has(id)) {
+      return id;
+    }
+  }
+  return -1;
+}
+
+/** Packets of no port count as the bridge's own. */
+function odpPortOf(xbridge: XBridge, ofpPort: number): number {
+  const port = ofpPort === OFPP.NONE ? OFPP.LOCAL : ofpPort;
+  return xbridge.xports.get(port)?.odpPort ?? 0xffffffff;
+}
+
+/** What a controller gets in order to let a packet continue; nothing without a state. */
+function continuation(state: FrozenState | null, bridge: Bridge, odpPort: number) {
+  return {
+    bridge: state === null ? "" : String(bridge.rowUuid),
+    stack: state === null ? [] : state.stack.map(wordBytes).toReversed(),
+    mirrors: state?.mirrors ?? 0,
+    conntracked: state?.conntracked ?? false,
+    actions: state?.actions ?? [],
+    actionSet: state?.actionSet ?? [],
+    odpPort: state === null ? undefined : odpPort,
+  };
+}
+
+function wordBytes(words: Uint32Array): Uint8Array {
+  const b = new Uint8Array(4 * words.length);
+  words.forEach((w, i) => {
+    putU32(b, 4 * i, w);
+  });
+  return b;
+}

@@ -1,0 +1,408 @@
+// Upcalls and revalidation: from a miss in the datapath to a translated, installed megaflow, and
+// from the counters of megaflows back to rules.
+//
+// Each megaflow has a ukey, which remembers what its packets are to be credited to (xcache) and
+// how much of that has been credited. A dump of the datapath credits the difference, deletes flows
+// that have been idle too long, and, after a change of configuration, translates each flow again:
+// changed actions are exchanged in place, a mask that is now too wide deletes the flow.
+// ovs: ofproto/ofproto-dpif-upcall.c upcall_cb, revalidate, revalidate_ukey, push_dp_ops.
+
+import type { Datapath, MissResult, UpcallHandler } from "../datapath/datapath.ts";
+import type { UserspaceAction } from "../datapath/execute.ts";
+import type { FlowCounters, Megaflow } from "../datapath/flow-cache.ts";
+import type { OdpAction } from "../datapath/odp-action.ts";
+import { wildcardsForPacket } from "../flow/flow-wildcards.ts";
+import { type FlowKey, fill, get, getU, K } from "../flow/flow-key.ts";
+import type { PacketBuf } from "../packet/packet.ts";
+import type { RecircPool } from "../openflow/recirc.ts";
+import { NO_RECORDER } from "../openflow/trace.ts";
+import type { XBridge, XlateConfig, XPort } from "../openflow/xbridge.ts";
+import { type CacheEffects, pushStats, type XlateCache } from "../openflow/xlate-cache.ts";
+import type { FlowStats, XlateOut } from "../openflow/xlate-ctx.ts";
+import { xlateLookup } from "../openflow/xlate-lookup.ts";
+import { xlateActions } from "../openflow/xlate.ts";
+import { sameActions } from "./same-actions.ts";
+
+/** Idle time after which a megaflow goes (`other_config:max-idle`). */
+export const MAX_IDLE_MS = 10000;
+/** The same when there are more flows than the limit. */
+const MAX_IDLE_OVER_LIMIT_MS = 100;
+/** Time between two dumps of the datapath (`other_config:max-revalidator`). */
+export const DUMP_INTERVAL_MS = 500;
+/** Flows that are allowed at first, and most (`other_config:flow-limit`). */
+const FLOW_LIMIT_START = 10000;
+const FLOW_LIMIT_MAX = 200000;
+/** A probability that means "always". */
+const ALWAYS = 0xffffffff;
+
+/** What a megaflow's owner keeps with it (ovs: struct udpif_key). */
+class Ukey {
+  flow: Megaflow | null = null;
+  xcache: XlateCache | null;
+  readonly pushed: FlowCounters = { packets: 0, bytes: 0, usedMs: 0, tcpFlags: 0 };
+  readonly createdMs: number;
+  revalSeq: number;
+  /** References held: of the key's recirculation id, and of those in the actions. */
+  readonly keyRecircId: number;
+  recircIds: readonly number[];
+
+  constructor(init: {
+    readonly xcache: XlateCache | null;
+    readonly createdMs: number;
+    readonly revalSeq: number;
+    readonly keyRecircId: number;
+    readonly recircIds: readonly number[];
+  }) {
+    this.xcache = init.xcache;
+    this.createdMs = init.createdMs;
+    this.revalSeq = init.revalSeq;
+    this.keyRecircId = init.keyRecircId;
+    this.recircIds = init.recircIds;
+  }
+}
+
+/** What upcalls need of the switch around them. */
+export interface UdpifHost {
+  readonly xcfg: XlateConfig;
+  readonly recircs: RecircPool;
+  readonly effects: CacheEffects;
+  nowMs(): number;
+  bridgeByName(name: string): XBridge | null;
+  /** A packet for controllers. */
+  toController(xbridge: XBridge, p: PacketBuf, key: FlowKey, action: UserspaceAction): void;
+  /** A packet of a protocol that the switch itself speaks. */
+  special(xport: XPort, slow: number, p: PacketBuf, key: FlowKey): void;
+  debug(text: string): void;
+  warn(text: string): void;
+}
+
+/** The words of a key with in_port in OpenFlow's numbers. */
+function openflowKey(key: FlowKey, ofpInPort: number): FlowKey {
+  const k = key.slice();
+  k[K.in_port.word] = ofpInPort;
+  return k;
+}
+
+export class Udpif implements UpcallHandler {
+  readonly dp: Datapath;
+  /** Turned off by upcall/disable-megaflows. */
+  megaflows = true;
+  flowLimit = FLOW_LIMIT_START;
+  maxFlows = 0;
+  avgFlows = 0;
+  maxIdleMs = MAX_IDLE_MS;
+  private readonly host: UdpifHost;
+  private revalSeq = 1;
+  private dumpedSeq = 1;
+  private lastDumpMs: number;
+
+  constructor(host: UdpifHost, dp: Datapath) {
+    this.host = host;
+    this.dp = dp;
+    this.lastDumpMs = host.nowMs();
+  }
+
+  /** Something changed that translations may depend on. */
+  needRevalidate(): void {
+    this.revalSeq++;
+  }
+
+  get revalidateIsNeeded(): boolean {
+    return this.dumpedSeq !== this.revalSeq;
+  }
+
+  // UpcallHandler.
+
+  miss(p: PacketBuf, key: FlowKey): MissResult | null {
+    const { host } = this;
+    const found = xlateLookup(host.xcfg, host.recircs, this.dp.type, key);
+    if (typeof found === "string") {
+      host.debug(found);
+      return null;
+    }
+    const recircId = getU(key, K.recirc_id);
+    const hasRef = recircId !== 0 && host.recircs.ref(recircId);
+    const nowMs = host.nowMs();
+    const stats = {
+      packets: 1,
+      bytes: p.size,
+      usedMs: nowMs,
+      tcpFlags: get(key, K.tcp_flags),
+    };
+    const xcache: XlateCache = [];
+    const xout = this.translate(found.xbridge, openflowKey(key, found.ofpInPort), {
+      packet: p,
+      stats,
+      xcache,
+    });
+    const actions = xout.odp;
+    const install = this.shouldInstall(recircId !== 0 && !hasRef);
+    if (!install) {
+      this.unrefAll(xout.recircIds, hasRef ? recircId : 0);
+      return { actions, install: null };
+    }
+    const put =
+      xout.slow === 0 ? actions : this.slowPath(xout.slow, found.xbridge, found.ofpInPort);
+    const owner = new Ukey({
+      xcache,
+      createdMs: nowMs,
+      revalSeq: this.revalSeq,
+      keyRecircId: hasRef ? recircId : 0,
+      recircIds: xout.recircIds,
+    });
+    return { actions, install: { mask: this.datapathMask(xout.wc, key), actions: put, owner } };
+  }
+
+  installed(owner: object | null, flow: Megaflow | null): void {
+    if (!(owner instanceof Ukey)) {
+      return;
+    }
+    if (flow === null) {
+      this.unrefAll(owner.recircIds, owner.keyRecircId);
+    } else {
+      owner.flow = flow;
+    }
+  }
+
+  userspace(p: PacketBuf, key: FlowKey, action: UserspaceAction): readonly OdpAction[] | null {
+    const cookie = action.cookie;
+    const xbridge = this.host.bridgeByName(action.bridge);
+    if (cookie === null || xbridge === null) {
+      this.host.debug("upcall could not find ofproto");
+      return null;
+    }
+    switch (cookie.type) {
+      case "slow_path": {
+        const flow = openflowKey(key, action.ofpInPort);
+        const xout = this.translate(xbridge, flow, { packet: p, stats: null, xcache: null });
+        this.unrefAll(xout.recircIds, 0);
+        return xout.odp;
+      }
+      case "controller":
+        if (!cookie.dontSend) {
+          this.host.toController(xbridge, p, key, action);
+        }
+        return null;
+      default:
+        // Samples have gone to their collectors, of which there are none here.
+        return null;
+    }
+  }
+
+  private translate(
+    xbridge: XBridge,
+    flow: FlowKey,
+    how: {
+      readonly packet: PacketBuf | null;
+      readonly stats: FlowStats | null;
+      readonly xcache: XlateCache | null;
+      readonly sideEffects?: boolean;
+      readonly tcpFlags?: number;
+    },
+  ): XlateOut {
+    const { host } = this;
+    return xlateActions({
+      xcfg: host.xcfg,
+      xbridge,
+      flow,
+      packet: how.packet,
+      sideEffects: how.sideEffects ?? how.packet !== null,
+      actions: null,
+      rule: null,
+      tcpFlags: how.tcpFlags ?? get(flow, K.tcp_flags),
+      recircs: host.recircs,
+      frozen: null,
+      stats: how.stats,
+      xcache: how.xcache,
+      recorder: NO_RECORDER,
+      recircQueue: null,
+      depth: 0,
+      resubmits: 0,
+      inPacketOut: false,
+      nowMs: host.nowMs(),
+      onSpecial: host.special,
+    });
+  }
+
+  /** The mask as the datapath has it. */
+  private datapathMask(wc: FlowKey, key: FlowKey): FlowKey {
+    const mask = wc;
+    if (!this.megaflows) {
+      mask.fill(0);
+      wildcardsForPacket(key, mask);
+    }
+    fill(mask, K.in_port);
+    return mask;
+  }
+
+  /** Actions that bring the packets of a flow up here, each of them. */
+  private slowPath(reason: number, xbridge: XBridge, ofpInPort: number): readonly OdpAction[] {
+    const userspace: OdpAction = {
+      kind: "userspace",
+      pid: 0,
+      cookie: { type: "slow_path", reason },
+      ofpInPort,
+      bridge: xbridge.name,
+      includeActions: false,
+      tunnelOutPort: null,
+    };
+    if (xbridge.slowpathMeterId === -1) {
+      return [userspace];
+    }
+    const meter: OdpAction = { kind: "meter", meterId: xbridge.slowpathMeterId };
+    return [{ kind: "sample", probability: ALWAYS, actions: [meter, userspace] }];
+  }
+
+  private shouldInstall(recircWithoutRef: boolean): boolean {
+    if (recircWithoutRef) {
+      this.host.debug("upcall: no reference for recirc flow");
+      return false;
+    }
+    if (this.dp.flows.size >= this.flowLimit) {
+      this.host.warn(`upcall: datapath reached the dynamic limit of ${this.flowLimit} flows.`);
+      return false;
+    }
+    return true;
+  }
+
+  private unrefAll(ids: readonly number[], keyId: number): void {
+    for (const id of ids) {
+      this.host.recircs.unref(id);
+    }
+    if (keyId !== 0) {
+      this.host.recircs.unref(keyId);
+    }
+  }
+
+  // Revalidation.
+
+  /** One turn of the main loop: dumps if something changed or it is time. */
+  run(): void {
+    const due = this.host.nowMs() - this.lastDumpMs >= DUMP_INTERVAL_MS;
+    if (this.revalidateIsNeeded || due) {
+      this.dump();
+    }
+  }
+
+  /** Goes through all megaflows: credits, deletes, revalidates. */
+  dump(): void {
+    const nowMs = this.host.nowMs();
+    this.lastDumpMs = nowMs;
+    this.dumpedSeq = this.revalSeq;
+    const n = this.dp.flows.size;
+    this.maxFlows = Math.max(this.maxFlows, n);
+    this.avgFlows = Math.trunc((this.avgFlows + n) / 2);
+    if (this.flowLimit < n * 1000) {
+      this.flowLimit += 1000;
+    }
+    this.flowLimit = Math.min(FLOW_LIMIT_MAX, Math.max(this.flowLimit, 1000));
+    const killAll = n > this.flowLimit * 2;
+    const maxIdle = n > this.flowLimit ? MAX_IDLE_OVER_LIMIT_MS : this.maxIdleMs;
+    const seq = this.revalSeq;
+    for (const flow of [...this.dp.flows.values()]) {
+      const ukey = flow.owner;
+      if (!flow.alive || !(ukey instanceof Ukey)) {
+        continue;
+      }
+      const usedMs = flow.stats.usedMs !== 0 ? flow.stats.usedMs : this.unusedSince(ukey);
+      if (killAll || usedMs < nowMs - maxIdle || !this.revalidate(flow, ukey, seq)) {
+        this.deleteFlow(flow);
+      }
+    }
+  }
+
+  private unusedSince(ukey: Ukey): number {
+    return ukey.pushed.usedMs !== 0 ? ukey.pushed.usedMs : ukey.createdMs;
+  }
+
+  /** Credits a flow and checks it; false if it is to be deleted. */
+  private revalidate(flow: Megaflow, ukey: Ukey, seq: number): boolean {
+    if (ukey.revalSeq !== seq && !this.retranslate(flow, ukey)) {
+      return false;
+    }
+    this.push(flow, ukey);
+    ukey.revalSeq = seq;
+    return true;
+  }
+
+  /** Translates a flow anew and takes over what changed; false if it must go. */
+  private retranslate(flow: Megaflow, ukey: Ukey): boolean {
+    const { host } = this;
+    const found = xlateLookup(host.xcfg, host.recircs, this.dp.type, flow.key);
+    if (typeof found === "string") {
+      return false;
+    }
+    const xcache: XlateCache = [];
+    const xout = this.translate(found.xbridge, openflowKey(flow.key, found.ofpInPort), {
+      packet: null,
+      stats: null,
+      xcache,
+      tcpFlags: flow.stats.tcpFlags,
+    });
+    const actions =
+      xout.slow === 0 ? xout.odp : this.slowPath(xout.slow, found.xbridge, found.ofpInPort);
+    const mask = this.datapathMask(xout.wc, flow.key);
+    if (xout.avoidCaching || hasExtra(flow.mask, mask)) {
+      this.unrefAll(xout.recircIds, 0);
+      return false;
+    }
+    if (sameActions(flow.actions, actions)) {
+      this.unrefAll(xout.recircIds, 0);
+    } else {
+      flow.actions = actions;
+      this.unrefAll(ukey.recircIds, 0);
+      ukey.recircIds = xout.recircIds;
+    }
+    ukey.xcache = xcache;
+    return true;
+  }
+
+  /** Credits what came since the last time. */
+  private push(flow: Megaflow, ukey: Ukey): void {
+    const { stats } = flow;
+    const { pushed } = ukey;
+    const packets = stats.packets - pushed.packets;
+    const bytes = stats.bytes - pushed.bytes;
+    if (packets > 0 && ukey.xcache !== null) {
+      const delta = { packets, bytes, usedMs: stats.usedMs, tcpFlags: stats.tcpFlags };
+      pushStats(ukey.xcache, delta, this.host.effects);
+    }
+    Object.assign(pushed, stats);
+  }
+
+  /** Removes a megaflow; what it has counted is credited first. */
+  deleteFlow(flow: Megaflow): void {
+    const ukey = flow.owner;
+    this.dp.flows.remove(flow);
+    if (ukey instanceof Ukey) {
+      this.push(flow, ukey);
+      this.unrefAll(ukey.recircIds, ukey.keyRecircId);
+    }
+  }
+
+  /** Removes all megaflows (revalidator/purge, dpctl/del-flows). */
+  purge(): void {
+    for (const flow of [...this.dp.flows.values()]) {
+      this.deleteFlow(flow);
+    }
+  }
+
+  /** Brings all counters up to date. */
+  sync(): void {
+    for (const flow of this.dp.flows.values()) {
+      if (flow.owner instanceof Ukey) {
+        this.push(flow, flow.owner);
+      }
+    }
+  }
+}
+
+/** True if `wide` leaves a bit open that `now` looks at. */
+function hasExtra(wide: FlowKey, now: FlowKey): boolean {
+  for (let i = 0; i < now.length; i++) {
+    if (((now[i] as number) & ~(wide[i] as number)) !== 0) {
+      return true;
+    }
+  }
+  return false;
+}
