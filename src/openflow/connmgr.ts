@@ -11,6 +11,7 @@ import { defaultAsync, encodeRoleStatus } from "./messages/connection.ts";
 import { encodeErrorReply } from "./messages/hello.ts";
 import { encodePortStatus } from "./messages/port.ts";
 import { protocolFromVersion, protocolToVersion } from "./messages/version.ts";
+import type { GroupModContext } from "./messages/group.ts";
 import { encodeFlowRemoved } from "./messages/flow-removed.ts";
 import { encodePacketIn } from "./messages/packet-in.ts";
 import { encodeRequestForward } from "./messages/requestforward.ts";
@@ -380,11 +381,12 @@ export class ConnMgr {
     }
   }
 
-  sendRequestForward(source: Ofconn, rf: RequestForward): void {
+  /** `cx`: what became of a group, for versions that cannot express the request itself. */
+  sendRequestForward(source: Ofconn, rf: RequestForward, cx: GroupModContext = {}): void {
     for (const conn of this.#conns) {
       const knows = rf.reason === 0 || conn.version >= OFP.v13;
       if (knows && conn !== source && conn.wants(OAM.REQUESTFORWARD, rf.reason)) {
-        const msg = encodeRequestForward(rf, conn.version);
+        const msg = encodeRequestForward(rf, protocolToVersion(conn.protocol), cx);
         if (msg !== null) {
           conn.send(msg);
         }

@@ -91,7 +91,8 @@ function criteriaOf(fm: FlowMod, match: MiniMatch): RuleCriteria {
   };
 }
 
-function newRule(p: Ofproto, fm: FlowMod, match: MiniMatch): Rule | OfpErr {
+/** What a flow must fulfil to be added; null if it does. */
+export function checkNewFlow(p: Ofproto, fm: FlowMod, match: MiniMatch): OfpErr | null {
   if (fm.tableId !== OFPTT_ALL && fm.tableId >= p.nTables) {
     return "OFPBRC_BAD_TABLE_ID";
   }
@@ -103,10 +104,18 @@ function newRule(p: Ofproto, fm: FlowMod, match: MiniMatch): Rule | OfpErr {
     p.warn("(add_flow) only internal flows can set non-default values to hidden fields");
     return "OFPBRC_EPERM";
   }
+  return null;
+}
+
+function newRule(p: Ofproto, fm: FlowMod, match: MiniMatch): Rule | OfpErr {
+  const error = checkNewFlow(p, fm, match);
+  if (error !== null) {
+    return error;
+  }
   const rule = new Rule({
     match,
     priority: fm.priority,
-    tableId: table.id,
+    tableId: fm.tableId === OFPTT_ALL ? 0 : fm.tableId,
     cookie: fm.newCookie,
     idleTimeoutS: fm.idleTimeoutS,
     hardTimeoutS: fm.hardTimeoutS,
@@ -289,7 +298,7 @@ function inherit(op: FlowModOp, old: Rule, rule: Rule): void {
 }
 
 /** Takes a rule into all indexes but the classifier (ovs: ofproto_rule_insert__). */
-function insertRule(p: Ofproto, rule: Rule): void {
+export function insertRule(p: Ofproto, rule: Rule): void {
   p.index.insert(rule);
   p.table(rule.tableId).evictor?.add(rule);
   if (rule.actions.hasMeter) {
@@ -378,11 +387,11 @@ function replaceFinish(
   if (replaced) {
     moveCounters(old, rule, op.keepCounts);
   }
-  p.index.addLearned(rule.actions.actions);
+  p.index.addLearned(rule.actions);
   if (old === null) {
     return;
   }
-  p.index.dropLearned(old.actions.actions, dead);
+  p.index.dropLearned(old.actions, dead);
   if (!replaced) {
     const reason = REMOVED.EVICTION;
     p.monitors.report({ rule: old, event: OFPFME.REMOVED, reason, req, oldActions: null });
@@ -436,7 +445,7 @@ export function deleteFlowsFinish(
     rule.removedReason = reason;
     p.monitors.report({ rule, event: OFPFME.REMOVED, reason, req, oldActions: null });
     p.sendTableStatus(rule.tableId);
-    p.index.dropLearned(rule.actions.actions, dead);
+    p.index.dropLearned(rule.actions, dead);
   }
   p.postponeRemoval(rules);
   p.flushLearned(dead);

@@ -199,8 +199,9 @@ export function groupModFinish(p: Ofproto, op: GroupModOp, req: Requester | null
   }
   p.postponeGroupRemoval(op.oldGroups);
   if (req !== null) {
-    const groupMod = { ...op.gm, buckets: [...(op.newGroup?.buckets ?? op.gm.buckets)] };
-    p.conns.sendRequestForward(req.conn, { reason: OFPRFR.GROUP_MOD, xid: req.xid, groupMod });
+    const rf = { reason: OFPRFR.GROUP_MOD, xid: req.xid, groupMod: op.gm };
+    const existed = op.oldGroups.length > 0;
+    p.conns.sendRequestForward(req.conn, rf, { newBuckets: op.newGroup?.buckets, existed });
   }
 }
 

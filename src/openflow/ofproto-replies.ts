@@ -38,12 +38,9 @@ import {
 } from "./messages/queue.ts";
 import type { Msg, MsgType } from "./messages/raw.ts";
 import { encodeDescReply, encodeFeatures, encodeGetConfigReply } from "./messages/switch.ts";
-import {
-  appendTableDesc,
-  appendTableFeatures,
-  appendTableStats,
-  decodeTableFeatures,
-} from "./messages/table.ts";
+import { appendTableDesc } from "./messages/table.ts";
+import { appendTableFeatures, decodeTableFeatures } from "./messages/table-features.ts";
+import { appendTableStats } from "./messages/table-stats.ts";
 import type { FlowMonitorRequest } from "./messages/types-flow.ts";
 import { OFPM13 } from "./messages/types-group.ts";
 import { CAPABILITY, FRAG_NAMES, type TableFeatures } from "./messages/types-switch.ts";

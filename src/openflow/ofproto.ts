@@ -277,29 +277,6 @@ export class Ofproto implements XlateOfproto {
     return null;
   }
 
-  /** Adds many flows at once; stops at the first error and answers how many were added. */
-  loadFlows(fms: Iterable<FlowMod>): { added: number; error: OfpErr | null } {
-    let added = 0;
-    let error: OfpErr | null = null;
-    for (const table of this.tables) {
-      table.cls.defer();
-    }
-    for (const fm of fms) {
-      error = this.flowMod(fm);
-      if (error !== null) {
-        break;
-      }
-      added++;
-      if (this.#toRemove.length > 0) {
-        this.removePostponed();
-      }
-    }
-    for (const table of this.tables) {
-      table.cls.publish();
-    }
-    return { added, error };
-  }
-
   /** Adds a flow of the switch's own to table 0 (ovs: ofproto_add_flow). */
   addFlow(match: Match, priority: number, actions: readonly Action[]): void {
     const mini = this.masks.pack(match);

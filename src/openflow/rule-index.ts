@@ -5,10 +5,10 @@
 // one cookie shows that order: the oldest first, then the others from the newest on
 // (ovs: lib/hindex.c).
 
-import type { Action, ActionOf } from "./actions/types.ts";
+import type { ActionOf } from "./actions/types.ts";
 import { learnsWithDelete } from "./action-query.ts";
 import { u64FromWords } from "../lib/number.ts";
-import type { Rule } from "./rule.ts";
+import type { Rule, RuleActions } from "./rule.ts";
 
 /** Flows that go because no learn action for them is left. */
 export interface DeadCookie {
@@ -70,16 +70,16 @@ export class RuleIndex {
   }
 
   /** Counts the learn actions of a rule that came. */
-  addLearned(actions: readonly Action[]): void {
-    for (const learn of learnsWithDelete(actions)) {
+  addLearned(actions: RuleActions): void {
+    for (const learn of deleting(actions)) {
       const key = learnedKey(learn);
       this.#learned.set(key, (this.#learned.get(key) ?? 0) + 1);
     }
   }
 
   /** Counts those of a rule that went; cookies that nothing learns any more go to `dead`. */
-  dropLearned(actions: readonly Action[], dead: DeadCookie[]): void {
-    for (const learn of learnsWithDelete(actions)) {
+  dropLearned(actions: RuleActions, dead: DeadCookie[]): void {
+    for (const learn of deleting(actions)) {
       const key = learnedKey(learn);
       const left = (this.#learned.get(key) ?? 1) - 1;
       if (left > 0) {
@@ -90,6 +90,10 @@ export class RuleIndex {
       }
     }
   }
+}
+
+function deleting(a: RuleActions): readonly ActionOf<"learn">[] {
+  return a.hasLearnWithDelete ? learnsWithDelete(a.actions) : [];
 }
 
 function learnCookie(learn: ActionOf<"learn">): bigint {

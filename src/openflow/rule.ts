@@ -10,7 +10,7 @@
 //
 // Invariants
 // - Times are milliseconds of the switch's clock; timeouts are seconds, 0 means none.
-// - `cookieNext`, `cookiePrev` belong to the cookie index, `evictionGroup` to the table's eviction.
+// - `cookieNext`, `cookiePrev` belong to the cookie index.
 
 import type { ClsConjunction, ClsRule } from "../datapath/classifier-rule.ts";
 import { VERSION_MIN, VERSION_NOT_REMOVED } from "../datapath/classifier-rule.ts";
@@ -109,7 +109,6 @@ export class Rule implements ClsRule<Rule> {
   modifySeqno = 0;
   cookieNext: Rule | null = null;
   cookiePrev: Rule | null = null;
-  evictionGroup: object | null = null;
   /** The rule that replaced this one: packets that still refer to this one count there. */
   newRule: Rule | null = null;
   /** Whether counts, not only the time of use, go to `newRule`. */

@@ -165,7 +165,12 @@ describe("groups and meters", () => {
     expect(b.flow("actions=group:5")).toBe("OFPBAC_BAD_OUT_GROUP");
     expect(b.group("group_id=5,type=indirect,bucket=actions=1")).toBe("");
     expect(b.group("group_id=5,type=all")).toBe("OFPGMFC_GROUP_EXISTS");
-    run(b, "in_port=1,actions=group:5", "in_port=2,actions=write_actions(group:5)", "arp,actions=1");
+    run(
+      b,
+      "in_port=1,actions=group:5",
+      "in_port=2,actions=write_actions(group:5)",
+      "arp,actions=1",
+    );
     expect(b.group("group_id=5,type=all,bucket=actions=2", OFPGC.MODIFY)).toBe("");
     expect(b.p.groupLookup(5)?.rules.size).toBe(2);
     expect(b.group("group_id=5", OFPGC.DELETE)).toBe("");
@@ -236,7 +241,11 @@ describe("learned flows", () => {
 
   test("delete_learned takes the learned flows along", () => {
     const b = testBridge();
-    run(b, "actions=learn(table=1,cookie=5,delete_learned,in_port=1)", "table=1,cookie=5,arp,actions=1");
+    run(
+      b,
+      "actions=learn(table=1,cookie=5,delete_learned,in_port=1)",
+      "table=1,cookie=5,arp,actions=1",
+    );
     run(b, "table=1,cookie=6,ip,actions=1", "delete table=0");
     b.p.removePostponed();
     expect(b.dump()).toEqual(["table=1 ip output:1"]);

@@ -21,16 +21,13 @@ import {
   encodeEmpty,
   featuresHavePorts,
 } from "../../openflow/messages/switch.ts";
-import {
-  decodeTableFeatures,
-  encodeTableDescRequest,
-  encodeTableFeaturesRequest,
-} from "../../openflow/messages/table.ts";
-import { TableFeaturesPrinter } from "../../openflow/messages/table-text.ts";
+import { decodeTableFeatures } from "../../openflow/messages/table-features.ts";
+import { TablePrinter } from "../../openflow/messages/table-features-text.ts";
+import { Text } from "../../openflow/messages/text.ts";
 import { FRAG_NAMES, type SwitchConfig } from "../../openflow/messages/types-switch.ts";
 import type { Command } from "../command.ts";
 import { atoi } from "../../lib/tokens.ts";
-import { ofctlFatal, OfctlExit, pulled, type Vconn } from "./ofctl-vconn.ts";
+import { ofctlFatal, pulled, type Vconn } from "./ofctl-vconn.ts";
 import { type OfctlSession, runOfctl } from "./ofctl-session.ts";
 
 /** The number of a port named in any way, or the end of the command. */
@@ -51,6 +48,23 @@ export function fetchConfig(v: Vconn): SwitchConfig {
   return decodeGetConfigReply(msg);
 }
 
+export function encodeTableFeaturesRequest(v: Vconn): Uint8Array {
+  needVersion(v, OFP.v13, "dump-table-features needs OpenFlow 1.3 or later ('-O OpenFlow13')");
+  return encodeEmpty("OFPST13_TABLE_FEATURES_REQUEST", v.version, v.nextXid());
+}
+
+export function encodeTableDescRequest(v: Vconn): Uint8Array {
+  needVersion(v, OFP.v14, "dump-table-desc needs OpenFlow 1.4 or later ('-O OpenFlow14')");
+  return encodeEmpty("OFPST14_TABLE_DESC_REQUEST", v.version, v.nextXid());
+}
+
+function needVersion(v: Vconn, version: number, text: string): void {
+  if (v.version < version) {
+    v.close();
+    ofctlFatal(text);
+  }
+}
+
 function show(s: OfctlSession, name: string): void {
   const v = s.open(name);
   const reply = v.transact(encodeEmpty("OFPT_FEATURES_REQUEST", v.version, v.nextXid()))[0];
@@ -67,36 +81,31 @@ function show(s: OfctlSession, name: string): void {
 /** The features of all tables; what is as in the table before is only mentioned. */
 function dumpTableFeatures(s: OfctlSession, name: string): void {
   const v = s.open(name);
-  const printer = new TableFeaturesPrinter();
-  for (const bytes of v.transact(encodeTableFeaturesRequest(v.version, v.nextXid()))) {
+  const text = new Text();
+  const printer = new TablePrinter(text);
+  const request = encodeTableFeaturesRequest(v);
+  for (const bytes of v.transact(request)) {
     const msg = pulled(bytes);
     if (msg.type === "ERROR") {
       s.print(ofpPrint(bytes, s.options.verbosity + 1));
       continue;
     }
-    const list = decodeTableFeatures(msg);
+    const list = decodeTableFeatures(msg, true);
     if (isErr(list)) {
-      ofctlFatal(`decode error: ${list}`);
+      return ofctlFatal(`decode error: ${list}`);
     }
-    for (const tf of isErr(list) ? [] : list) {
-      printer.add(tf);
+    for (const tf of list) {
+      printer.add(tf, null);
     }
   }
-  s.print(`${printer.finish().replace(/^\n/, "")}\n`);
+  printer.finish();
+  s.print(`${text.toString().replace(/^\n/, "")}\n`);
   v.close();
 }
 
 function dumpTableDesc(s: OfctlSession, name: string): void {
   const v = s.open(name);
-  const request = encodeTableDescRequest(v.version, v.nextXid());
-  if (request === null) {
-    v.close();
-    throw new OfctlExit(
-      1,
-      "ovs-ofctl: dump-table-desc needs OpenFlow 1.4 or later ('-O OpenFlow14')\n",
-    );
-  }
-  s.dump(v, request);
+  s.dump(v, encodeTableDescRequest(v));
   v.close();
 }
 

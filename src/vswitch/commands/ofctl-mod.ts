@@ -7,10 +7,15 @@ import { K } from "../../flow/flow-key.ts";
 import { matchSlot, newMatch } from "../../flow/match.ts";
 import { OFPTT_ALL } from "../../flow/ofp-port.ts";
 import { OFP } from "../../flow/of-version.ts";
+import { Cursor } from "../../lib/bytes.ts";
 import { strToU16, strToUint } from "../../lib/number.ts";
 import { parseActions } from "../../openflow/actions/actions.ts";
-import { encodeCtFlush, encodeCtFlushZone } from "../../openflow/messages/ct.ts";
-import { parseCtTuple, newCtMatch } from "../../openflow/messages/ct-text.ts";
+import {
+  encodeCtFlush,
+  encodeCtFlushZone,
+  newCtMatch,
+  parseCtTuple,
+} from "../../openflow/messages/ct.ts";
 import { isErr } from "../../openflow/messages/errors.ts";
 import {
   encodePacketOut,
@@ -19,24 +24,33 @@ import {
 } from "../../openflow/messages/packet-out.ts";
 import { encodePortMod } from "../../openflow/messages/port.ts";
 import { ofpPrint } from "../../openflow/messages/print.ts";
+import type { Msg } from "../../openflow/messages/raw.ts";
 import { encodeSetConfig, fragFromString } from "../../openflow/messages/switch.ts";
+import { encodeTableMod, parseTableMod, pullTableDesc } from "../../openflow/messages/table.ts";
 import {
   appendTableFeatures,
-  decodeTableDescs,
-  decodeTableFeaturesRaw,
-  encodeTableDescRequest,
-  encodeTableFeaturesRequest,
-  encodeTableMod,
-  startTableFeaturesRequest,
-} from "../../openflow/messages/table.ts";
-import { parseTableMod } from "../../openflow/messages/table-text.ts";
+  decodeTableFeatures,
+  rawTableProperties,
+} from "../../openflow/messages/table-features.ts";
+import { Multipart } from "../../openflow/messages/multipart.ts";
 import { NO_BUFFER } from "../../openflow/messages/types-flow.ts";
-import { FRAG_NAMES, PORT_CONFIG, type TableMod } from "../../openflow/messages/types-switch.ts";
+import {
+  FRAG_NAMES,
+  PORT_CONFIG,
+  type TableDesc,
+  type TableFeatures,
+  type TableMod,
+} from "../../openflow/messages/types-switch.ts";
 import { formatVersionBitmapNames } from "../../openflow/messages/version.ts";
 import { OFPTFC15 } from "../../openflow/ofproto-tables.ts";
 import { TABLE_NAME_MAX } from "../../openflow/oftable.ts";
 import type { Command } from "../command.ts";
-import { fetchConfig, portNumber } from "./ofctl-dump.ts";
+import {
+  encodeTableDescRequest,
+  encodeTableFeaturesRequest,
+  fetchConfig,
+  portNumber,
+} from "./ofctl-dump.ts";
 import { OfctlExit, ofctlFatal, pulled, type Vconn } from "./ofctl-vconn.ts";
 import { type OfctlSession, runOfctl } from "./ofctl-session.ts";
 
@@ -77,14 +91,12 @@ function modPort(s: OfctlSession, [, name = "", port = "", act = ""]: readonly s
 
 /** Keeps what the user did not ask to change (ovs: fetch_table_desc). */
 function keepTableDesc(s: OfctlSession, v: Vconn, tm: TableMod): TableMod {
-  const request = encodeTableDescRequest(v.version, v.nextXid());
-  for (const bytes of request === null ? [] : v.transact(request)) {
+  for (const bytes of v.transact(encodeTableDescRequest(v))) {
     const msg = pulled(bytes);
     if (msg.type !== "TABLE_DESC_REPLY") {
       ofctlFatal(`received bad reply: ${ofpPrint(bytes, s.options.verbosity + 1)}`);
     }
-    const list = decodeTableDescs(msg);
-    const td = isErr(list) ? undefined : list.find((d) => d.tableId === tm.tableId);
+    const td = findTableDesc(msg, tm.tableId);
     if (td !== undefined && tm.eviction !== "default") {
       const { down, up } = td.tableVacancy;
       return { ...tm, vacancy: td.vacancy, tableVacancy: { ...tm.tableVacancy, down, up } };
@@ -96,25 +108,43 @@ function keepTableDesc(s: OfctlSession, v: Vconn, tm: TableMod): TableMod {
   return tm;
 }
 
+function findTableDesc(msg: Msg, tableId: number): TableDesc | undefined {
+  const c = new Cursor(msg.bytes, msg.bodyOfs);
+  for (;;) {
+    const td = pullTableDesc(c, msg.version);
+    if (td === null || isErr(td)) {
+      return undefined;
+    }
+    if (td.tableId === tableId) {
+      return td;
+    }
+  }
+}
+
 /** Sends the features of the tables back with one name changed (ovs: change_table_name). */
 function renameTable(s: OfctlSession, v: Vconn, tableId: number, name: string): void {
-  const tables = v.transact(encodeTableFeaturesRequest(v.version, v.nextXid())).flatMap((bytes) => {
-    const list = decodeTableFeaturesRaw(pulled(bytes));
-    return isErr(list) ? [] : list;
-  });
-  const table = tables.find((t) => t.tf.tableId === tableId);
-  if (table === undefined) {
-    ofctlFatal(`switch does not have table ${tableId}`);
-    return;
+  const tables: TableFeatures[] = [];
+  const properties = new Map<number, Uint8Array>();
+  for (const bytes of v.transact(encodeTableFeaturesRequest(v))) {
+    const msg = pulled(bytes);
+    const list = decodeTableFeatures(msg, true);
+    tables.push(...(isErr(list) ? [] : list));
+    for (const [id, raw] of rawTableProperties(msg)) {
+      properties.set(id, raw);
+    }
   }
-  const renamed = { ...table.tf, name: name.slice(0, TABLE_NAME_MAX - 1) };
-  const m = startTableFeaturesRequest(v.version, v.nextXid());
+  const table = tables.find((t) => t.tableId === tableId);
+  if (table === undefined) {
+    return ofctlFatal(`switch does not have table ${tableId}`);
+  }
+  const renamed = { ...table, name: name.slice(0, TABLE_NAME_MAX - 1) };
+  const m = new Multipart("OFPST13_TABLE_FEATURES_REQUEST", v.version, v.nextXid());
   if (v.version >= OFP.v15) {
     const tf = { ...renamed, command: OFPTFC15.MODIFY, anyProperties: false };
     appendTableFeatures(m, tf, null);
   } else {
     for (const t of tables) {
-      appendTableFeatures(m, t === table ? renamed : t.tf, t.rawProperties);
+      appendTableFeatures(m, t === table ? renamed : t, properties.get(t.tableId) ?? null);
     }
   }
   const parts = m.messages();
@@ -126,8 +156,18 @@ function renameTable(s: OfctlSession, v: Vconn, tableId: number, name: string): 
   }
 }
 
+function sendTableMod(s: OfctlSession, v: Vconn, tm: TableMod): void {
+  const msg = encodeTableMod(tm, v.version, v.nextXid());
+  if (msg === null) {
+    v.close();
+    ofctlFatal("table mod needs OpenFlow 1.1 or later ('-O OpenFlow11')");
+  } else {
+    s.transactNoreply(v, msg);
+  }
+}
+
 function modTable(s: OfctlSession, [, name = "", id = "", setting = ""]: readonly string[]): void {
-  const parsed = s.must(parseTableMod(id, setting, s.accept(name).tables));
+  const parsed = s.must(parseTableMod(id, setting, s.accept(name).tables, s.logSink));
   if ((s.versions & parsed.versions) === 0) {
     const needed = formatVersionBitmapNames(parsed.versions);
     ofctlFatal(`table_mod '${setting}' requires one of the OpenFlow versions ${needed}`);
@@ -143,10 +183,10 @@ function modTable(s: OfctlSession, [, name = "", id = "", setting = ""]: readonl
     let { tm } = parsed;
     for (const tableId of ids) {
       tm = keepTableDesc(s, v, { ...tm, tableId });
-      s.transactNoreply(v, encodeTableMod(tm, v.version, v.nextXid()));
+      sendTableMod(s, v, tm);
     }
   } else {
-    s.transactNoreply(v, encodeTableMod(parsed.tm, v.version, v.nextXid()));
+    sendTableMod(s, v, parsed.tm);
   }
   v.close();
 }
@@ -221,7 +261,8 @@ function ctFlush(s: OfctlSession, [, name = "", ...args]: readonly string[]): vo
   }
   const match = newCtMatch();
   tuples.slice(0, 2).forEach((text, i) => {
-    const error = text === "" ? null : parseCtTuple(text, match, i === 0 ? "orig" : "reply");
+    const error =
+      text === "" ? null : parseCtTuple(text, i === 0 ? match.tupleOrig : match.tupleReply, match);
     if (error !== null) {
       ofctlFatal(`Failed to parse ct-tuple: ${error}`);
     }

@@ -24,7 +24,8 @@ import {
   encodeEmpty,
   featuresHavePorts,
 } from "../../openflow/messages/switch.ts";
-import { decodeTableFeatures, pullTableStats } from "../../openflow/messages/table.ts";
+import { decodeTableFeatures } from "../../openflow/messages/table-features.ts";
+import { pullTableStats } from "../../openflow/messages/table-stats.ts";
 import { OFPBF, type PhyPort } from "../../openflow/messages/types-switch.ts";
 import { OFPP } from "../../flow/ofp-port.ts";
 import {
@@ -314,7 +315,7 @@ function fetchTableNames(v: Vconn): [number, string][] {
         names.push([t.features.tableId, t.features.name]);
       }
     } else {
-      const list = decodeTableFeatures(msg);
+      const list = decodeTableFeatures(msg, true);
       for (const tf of isErr(list) ? [] : list) {
         names.push([tf.tableId, tf.name]);
       }
@@ -323,15 +324,12 @@ function fetchTableNames(v: Vconn): [number, string][] {
   return names.filter(([, name]) => name !== "");
 }
 
-/** Runs the body of a command and makes its reply. */
-export function runOfctl(
-  ctx: CommandContext,
-  body: (s: OfctlSession) => number | undefined,
-): Reply {
+/** Runs the body of a command and makes its reply; a number that it answers is the exit status. */
+export function runOfctl(ctx: CommandContext, body: (s: OfctlSession) => unknown): Reply {
   const s = new OfctlSession(ctx);
   try {
-    const exit = body(s) ?? 0;
-    return { exit, ...s.takeOutput() };
+    const exit = body(s);
+    return { exit: typeof exit === "number" ? exit : 0, ...s.takeOutput() };
   } catch (e) {
     if (!(e instanceof OfctlExit)) {
       throw e;
