@@ -49,7 +49,8 @@ const KEYS = {
 
 const MODIFY_KEYS = KEYS.ACTIONS | KEYS.TIMEOUT | KEYS.PRIORITY | KEYS.FLAGS;
 
-function keysOf(command: number): number {
+/** The keys that a flow for a command may have. */
+export function keysOf(command: number): number {
   switch (command) {
     case OFPFC.ADD:
       return MODIFY_KEYS | KEYS.IMPORTANCE;
@@ -92,9 +93,10 @@ export interface ParsedFlow {
 }
 
 /** A flow mod that is being read. */
-interface Draft {
+export interface FlowDraft {
   readonly fm: FlowMod;
   readonly match: Match;
+  /** The KEYS that its command has. */
   readonly keys: number;
   usable: Protocols;
 }
@@ -117,7 +119,7 @@ function splitActions(text: string): { head: string; actions: string; at: number
   return eq < 0 ? null : { head: text.slice(0, at), actions: text.slice(eq + 1), at: eq + 1 };
 }
 
-function newFlowMod(command: number, match: Match): FlowMod {
+export function newFlowMod(command: number, match: Match): FlowMod {
   const modify = command === OFPFC.MODIFY || command === OFPFC.MODIFY_STRICT;
   return {
     match,
@@ -140,6 +142,19 @@ function newFlowMod(command: number, match: Match): FlowMod {
   };
 }
 
+/** Makes a flow mod for an addition what it was when it was new; the match is left alone. */
+export function resetFlowMod(fm: FlowMod): void {
+  fm.priority = DEFAULT_PRIORITY;
+  fm.newCookie = 0n;
+  fm.modifyCookie = false;
+  fm.tableId = 0xff;
+  fm.idleTimeoutS = 0;
+  fm.hardTimeoutS = 0;
+  fm.flags = 0;
+  fm.importance = 0;
+  fm.actions = [];
+}
+
 /**
  * Reads a flow for a command: one of OFPFC, COMMAND_NONE or COMMAND_IN_TEXT.
  * (ovs: parse_ofp_str)
@@ -158,10 +173,10 @@ export function parseFlow(text: string, command: number, cx: TextContext): Resul
     actions = parts.actions;
   }
   const match = newMatch();
-  const d: Draft = { fm: newFlowMod(split.command, match), match, keys, usable: P.ANY };
+  const d: FlowDraft = { fm: newFlowMod(split.command, match), match, keys, usable: P.ANY };
   const scan = new KeyValueScan(head);
   for (let kv = scan.next(); kv !== undefined; kv = scan.next()) {
-    const error = readKey(d, kv, cx);
+    const error = readFlowKeyValue(d, kv, cx);
     if (error !== null) {
       return fail(error, kv.key, kv.keyOfs, hintFor(kv.key, error));
     }
@@ -182,7 +197,7 @@ function hintFor(key: string, error: string): string | undefined {
 }
 
 /** Takes one "key=value"; the result is the text of an error. */
-function readKey(d: Draft, kv: KeyValue, cx: TextContext): string | null {
+export function readFlowKeyValue(d: FlowDraft, kv: KeyValue, cx: TextContext): string | null {
   const { key, value } = kv;
   const keyword = PROTOCOL_KEYWORDS.get(key);
   if (keyword !== undefined) {
@@ -215,7 +230,7 @@ function readKey(d: Draft, kv: KeyValue, cx: TextContext): string | null {
   return readFlowKey(d, key, value, cx);
 }
 
-function narrow(d: Draft, r: Result<Protocols>): string | null {
+function narrow(d: FlowDraft, r: Result<Protocols>): string | null {
   if (!r.ok) {
     return r.error.message;
   }
@@ -224,7 +239,7 @@ function narrow(d: Draft, r: Result<Protocols>): string | null {
 }
 
 /** Keys that say something about the flow rather than about its match. */
-function readFlowKey(d: Draft, key: string, value: string, cx: TextContext): string | null {
+function readFlowKey(d: FlowDraft, key: string, value: string, cx: TextContext): string | null {
   const { fm } = d;
   const has = (bit: number) => (d.keys & bit) !== 0;
   const u16 = (store: (n: number) => void): string | null => {
@@ -282,7 +297,7 @@ function readFlowKey(d: Draft, key: string, value: string, cx: TextContext): str
 }
 
 /** "cookie=VALUE" sets the cookie, "cookie=VALUE/MASK" selects flows by theirs. */
-function readCookie(d: Draft, value: string): string | null {
+function readCookie(d: FlowDraft, value: string): string | null {
   const { fm } = d;
   const slash = value.indexOf("/");
   if (slash >= 0) {
@@ -321,7 +336,7 @@ function readCookie(d: Draft, value: string): string | null {
 const ETH_TYPE_IPV6 = 0x86dd;
 
 /** What depends on more than one key of the match. */
-function finishMatch(d: Draft): void {
+export function finishMatch(d: FlowDraft): void {
   const { flow, wc } = d.match;
   const type = flow[K.packet_type.word] as number;
   if (wc[K.packet_type.word] === 0xffffffff && type >>> 16 === 1) {
@@ -343,7 +358,7 @@ function finishMatch(d: Draft): void {
   }
 }
 
-function readActions(d: Draft, text: string, cx: TextContext): string | null {
+export function readActions(d: FlowDraft, text: string, cx: TextContext): string | null {
   const r = parseInstructions(text, cx);
   if (!r.ok) {
     return r.error.message;
