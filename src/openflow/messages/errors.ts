@@ -228,6 +228,11 @@ export type OfpErr = (typeof ROWS)[number][0];
 /** A decoded value, or the error that the message deserves. */
 export type Decoded<T> = T | OfpErr;
 
+/** What Open vSwitch prints where a reader failed with something that is no OpenFlow error. */
+export const INVALID_ERR = "<invalid>";
+/** An error as it is printed. */
+export type PrintErr = OfpErr | typeof INVALID_ERR;
+
 /** True if a result is an error. Values that are decoded are never strings. */
 export function isErr(x: unknown): x is OfpErr {
   return typeof x === "string";

@@ -172,7 +172,8 @@ export interface PacketIn {
 export interface PacketInPrivate extends PacketIn {
   /** UUID of the bridge as text; the empty string if there is no continuation. */
   bridge: string;
-  stack: Uint8Array;
+  /** Values of the stack, the top first. */
+  stack: readonly Uint8Array[];
   mirrors: number;
   conntracked: boolean;
   actions: readonly Action[];

@@ -145,7 +145,8 @@ export interface PortStats {
 }
 
 export type TableMiss = "default" | "controller" | "continue" | "drop";
-export type TableSetting = "default" | "on" | "off";
+/** The last is what Open vSwitch prints for a value that it does not know. */
+export type TableSetting = "default" | "on" | "off" | "***error***";
 
 export interface TableVacancy {
   down: number;

@@ -2,7 +2,14 @@
 //
 // The numbers themselves are in flow/of-version.ts (ovs: lib/ofp-protocol.c).
 
-import { OFP, type OfVersion, P, PROTOCOLS, type Protocols } from "../../flow/of-version.ts";
+import {
+  OF_VERSIONS,
+  OFP,
+  type OfVersion,
+  P,
+  PROTOCOLS,
+  type Protocols,
+} from "../../flow/of-version.ts";
 
 /** Bit n set: version n. */
 export type VersionBitmap = number;
@@ -32,6 +39,11 @@ export const FLOW_DUMP_PROTOCOLS: readonly Protocols[] = [
 
 /** Versions that Open vSwitch speaks, and offers by default: 1.0 to 1.5. */
 export const SUPPORTED_VERSIONS: VersionBitmap = 0x7e;
+
+/** A version of a message that is known to be one that Open vSwitch speaks. */
+export function knownVersion(version: number): OfVersion {
+  return OF_VERSIONS[version - OFP.v10] ?? OFP.v10;
+}
 
 /** All protocols of a version; 0 for an unknown one. */
 export function protocolsFromVersion(version: number): Protocols {
