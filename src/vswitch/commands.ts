@@ -19,6 +19,9 @@ import {
   type Tool,
 } from "./command.ts";
 import { MISC_COMMANDS } from "./commands/misc.ts";
+import { OFCTL_COMMANDS } from "./commands/ofctl.ts";
+import { OFCTL_PARSE_COMMANDS } from "./commands/ofctl-parse.ts";
+import { OFCTL_PRINT_COMMANDS } from "./commands/ofctl-print.ts";
 import { runVsctl, VSCTL_COMMANDS } from "./commands/vsctl.ts";
 import { getoptLong, type OptSpec } from "./getopt.ts";
 import { formatOptionList, parseOfctlOptions, VLOG_OPTIONS } from "./ofctl-options.ts";
@@ -34,7 +37,14 @@ const LIST_COMMANDS: Command = {
 };
 
 /** All rows, family by family. */
-export const COMMANDS: readonly Command[] = [LIST_COMMANDS, ...MISC_COMMANDS, ...VSCTL_COMMANDS];
+export const COMMANDS: readonly Command[] = [
+  LIST_COMMANDS,
+  ...MISC_COMMANDS,
+  ...VSCTL_COMMANDS,
+  ...OFCTL_COMMANDS,
+  ...OFCTL_PARSE_COMMANDS,
+  ...OFCTL_PRINT_COMMANDS,
+];
 
 /** The row of a command, or undefined. */
 export function findCommand(tool: Tool, name: string): Command | undefined {

@@ -92,7 +92,7 @@ function dumpTableFeatures(s: OfctlSession, name: string): void {
     }
     const list = decodeTableFeatures(msg, true);
     if (isErr(list)) {
-      return ofctlFatal(`decode error: ${list}`);
+      ofctlFatal(`decode error: ${list}`);
     }
     for (const tf of list) {
       printer.add(tf, null);

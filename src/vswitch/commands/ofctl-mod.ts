@@ -135,7 +135,7 @@ function renameTable(s: OfctlSession, v: Vconn, tableId: number, name: string): 
   }
   const table = tables.find((t) => t.tableId === tableId);
   if (table === undefined) {
-    return ofctlFatal(`switch does not have table ${tableId}`);
+    ofctlFatal(`switch does not have table ${tableId}`);
   }
   const renamed = { ...table, name: name.slice(0, TABLE_NAME_MAX - 1) };
   const m = new Multipart("OFPST13_TABLE_FEATURES_REQUEST", v.version, v.nextXid());

@@ -125,7 +125,8 @@ function parseGroupCommand(s: OfctlSession, argv: readonly string[]): void {
   const { gm, usable } = s.must(parseGroupMod(argv[1] ?? "", OFPGC.ADD, s.acceptNothing));
   const version = protocolToVersion(chooseProtocol(s, usable));
   s.print(`chosen version: ${versionToString(version)}\n`);
-  s.print(ofpPrint(encodeGroupMod(gm, version, 1), s.options.verbosity));
+  const msg = encodeGroupMod(gm, version, 1);
+  s.print(msg === null ? "" : ofpPrint(msg, s.options.verbosity));
 }
 
 /** Lines of a test: comments at the start of a line and blank lines are printed back. */
