@@ -22,6 +22,7 @@ import { MISC_COMMANDS } from "./commands/misc.ts";
 import { OFCTL_COMMANDS } from "./commands/ofctl.ts";
 import { OFCTL_PARSE_COMMANDS } from "./commands/ofctl-parse.ts";
 import { OFCTL_PRINT_COMMANDS } from "./commands/ofctl-print.ts";
+import { TRACE_COMMANDS } from "./commands/trace.ts";
 import { runVsctl, VSCTL_COMMANDS } from "./commands/vsctl.ts";
 import { getoptLong, type OptSpec } from "./getopt.ts";
 import { formatOptionList, parseOfctlOptions, VLOG_OPTIONS } from "./ofctl-options.ts";
@@ -44,6 +45,7 @@ export const COMMANDS: readonly Command[] = [
   ...OFCTL_COMMANDS,
   ...OFCTL_PARSE_COMMANDS,
   ...OFCTL_PRINT_COMMANDS,
+  ...TRACE_COMMANDS,
 ];
 
 /** The row of a command, or undefined. */

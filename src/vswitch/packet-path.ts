@@ -3,11 +3,14 @@
 // The bridges of bridge.ts know ports, tables and meters; the datapath with its caches, connection
 // tracking and meters is behind this interface, so that each can be built and tested alone.
 
+import type { OdpAction } from "../datapath/odp-action.ts";
+import type { FlowKey } from "../flow/flow-key.ts";
 import type { OfpErr } from "../openflow/messages/errors.ts";
 import type { PacketOut } from "../openflow/messages/types-flow.ts";
 import type { CtMatch } from "../openflow/messages/types-switch.ts";
 import type { MeterConfig, MeterFeatures } from "../openflow/messages/types-group.ts";
 import type { ProviderMeterStats } from "../openflow/ofproto-provider.ts";
+import type { PacketBuf } from "../packet/packet.ts";
 import type { Backer } from "./backer.ts";
 import type { Bridge } from "./bridge.ts";
 
@@ -18,6 +21,16 @@ export interface PacketPath {
   syncStats(): void;
   /** Runs the actions of a packet-out in a version of the tables. */
   packetOut(bridge: Bridge, po: PacketOut, version: number): OfpErr | null;
+  /**
+   * Executes actions on a copy of a packet that is traced; what they would output is left out.
+   * Answers why it failed, or null.
+   */
+  traceExecute(
+    bridge: Bridge,
+    packet: PacketBuf,
+    flow: FlowKey,
+    actions: readonly OdpAction[],
+  ): string | null;
   /** Continues a packet that a controller held. */
   resume(bridge: Bridge, message: Uint8Array): OfpErr | null;
   ctFlush(bridge: Bridge, zone: number | null, match: CtMatch | null): void;

@@ -15,9 +15,11 @@ import { Mbridge } from "../../src/openflow/mirror.ts";
 import { Ofproto } from "../../src/openflow/ofproto.ts";
 import { parseFlow } from "../../src/openflow/flow-text.ts";
 import { parseGroupMod } from "../../src/openflow/messages/group-parse.ts";
+import { deleteFlows } from "../../src/openflow/flow-mod.ts";
 import { groupMod } from "../../src/openflow/group-mod.ts";
 import type { OfprotoProvider } from "../../src/openflow/ofproto-provider.ts";
 import { RecircPool } from "../../src/openflow/recirc.ts";
+import { REMOVED } from "../../src/openflow/rule.ts";
 import { ofprotoTrace, type TraceResult } from "../../src/openflow/trace-run.ts";
 import { TraceFormatter } from "../../src/openflow/trace-text.ts";
 import {
@@ -184,14 +186,28 @@ export class TraceBed {
     b.odpPort = ODPP_NONE;
   }
 
+  /** Adds a flow; answers why it was refused, or null. */
+  flow(bridge: string, line: string): string | null {
+    const r = parseFlow(line, OFPFC.ADD, NO_CONTEXT);
+    return r.ok ? this.get(bridge).ofproto.flowMod(fixTable(r.value.fm)) : r.error.message;
+  }
+
   /** Adds flows, one a line. */
   flows(bridge: string, text: string): void {
-    const { ofproto } = this.get(bridge);
     for (const line of text.split("\n").filter((l) => l.trim() !== "")) {
-      const r = parseFlow(line, OFPFC.ADD, NO_CONTEXT);
-      const error = r.ok ? ofproto.flowMod(fixTable(r.value.fm)) : r.error.message;
+      const error = this.flow(bridge, line);
       if (error !== null) {
         throw new Error(`${line}: ${error}`);
+      }
+    }
+  }
+
+  /** Deletes all flows. */
+  clear(bridge: string): void {
+    const { ofproto } = this.get(bridge);
+    for (const table of ofproto.tables) {
+      if (!table.hidden) {
+        deleteFlows(ofproto, [...table.allRules()], REMOVED.DELETE);
       }
     }
   }

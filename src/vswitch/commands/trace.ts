@@ -248,7 +248,7 @@ function resolveOdpFlow(
   if (backer === null) {
     return { error: "Cannot find the datapath" };
   }
-  const made = odpFlowKeyToFlow(parsed.value.key, vs.vlanLimit);
+  const made = odpFlowKeyToFlow(parsed.value.key, vs.settings.vlanLimit);
   if (made.fitness === "error") {
     return { error: made.error ?? "" };
   }
@@ -323,7 +323,7 @@ function resolve(vs: VSwitch, a: TraceArgs): TraceTarget | string {
     packet = new PacketBuf();
     flowCompose(packet, flow, a.l7);
   } else if (packet !== null) {
-    extractWithFlow(packet, flow, vs.vlanLimit);
+    extractWithFlow(packet, flow, vs.settings.vlanLimit);
   }
   return { bridge, flow, packet };
 }
@@ -364,7 +364,7 @@ function run(
     actions,
     nextCtStates: a.ctStates,
     nowMs: vs.clock.nowMs(),
-    execute: (p, key, odp, slow) => vs.packets.traceExecute(bridge, p, key, odp, slow),
+    execute: (p, key, odp) => vs.packets?.traceExecute(bridge, p, key, odp) ?? null,
   });
   const formatter = a.names ? new TraceFormatter(names(target)) : formatterOf(vs);
   return {
