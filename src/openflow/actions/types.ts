@@ -268,9 +268,9 @@ export type InstructionName = (typeof INSTRUCTIONS)[number];
 export const ACTION_PARSE_DEPTH_MAX = 100;
 /**
  * Nested actions that may be decoded. Open vSwitch has no such limit; a message of 64 kB could hold
- * some 4,000 levels.
+ * some 4,000 levels, which nobody means and which would exhaust a call stack.
  */
-export const ACTION_DECODE_DEPTH_MAX = 4096;
+export const ACTION_DECODE_DEPTH_MAX = 200;
 /** A list of actions that takes more bytes in Open vSwitch's memory is "too big". */
 export const ACTION_LIST_BYTES_MAX = 65535;
 
