@@ -219,18 +219,23 @@ const DEFAULT_PREFIXES = ["ip_dst", "ip_src"];
 const PREFIXES_MAX = 3;
 const NO_FLOW_LIMIT = 0xffffffff;
 
+/** One object per field, so that a table sees whether its fields changed. */
+const PREFIX_FIELDS = new Map<string, PrefixField>();
+
 function prefixField(name: string): PrefixField | undefined {
-  const field = FIELDS.find((f) => f.name === name || f.aka === name);
+  const there = PREFIX_FIELDS.get(name);
+  const field = there === undefined ? FIELDS.find((f) => f.name === name) : undefined;
   if (field === undefined) {
-    return undefined;
+    return there;
   }
-  const { slot } = field;
-  return {
+  const made: PrefixField = {
     name: field.name,
-    word: slot.word,
+    word: field.slot.word,
     bits: field.bits,
     prereqsOk: (key) => fieldPrereqsOk(field, key, null, null),
   };
+  PREFIX_FIELDS.set(name, made);
+  return made;
 }
 
 /** The prefix fields of a table; the defaults unless the row names usable ones or "none". */
@@ -282,6 +287,15 @@ export function configureTables(br: Bridge, row: Row): void {
   );
   for (let id = 0; id < N_TABLES; id++) {
     const t = rows.get(id);
+    // A table without a row keeps its defaults, which it got the first time.
+    if (t === undefined && br.defaultTables.has(id)) {
+      continue;
+    }
+    if (t === undefined) {
+      br.defaultTables.add(id);
+    } else {
+      br.defaultTables.delete(id);
+    }
     br.ofproto.configureTable(id, {
       name: t?.text("name") ?? null,
       maxFlows: Math.min(t?.int("flow_limit") ?? NO_FLOW_LIMIT, NO_FLOW_LIMIT),

@@ -170,16 +170,11 @@ function addToOfproto(br: Bridge, d: Device, request: number | null) {
   }
   const xport = newXPort(br, d, ofport.portNo, odpPort);
   if (d.tunnel !== null && isTunnelType(d.type)) {
-    const t: TunnelPort = { name: d.name, type: d.type, xport, cfg: d.tunnel, odpPort };
-    const there = vs.xcfg.tunnels.add(t);
-    if (there !== null) {
-      const text = `attempting to add tunnel port with same config as port '${there.name}'`;
-      vs.log.warn("tunnel", `${d.name}: ${text}`);
+    if (!registerTunnel(br, d, xport)) {
       backer.deletePort(odpPort);
       removePort(ofproto, ofport);
       return "File exists";
     }
-    xport.tunnel = t;
   } else if (odpPort !== ODPP_NONE) {
     odpPortsOf(br).set(odpPort, xport);
   }
@@ -188,6 +183,41 @@ function addToOfproto(br: Bridge, d: Device, request: number | null) {
   vs.xcfg.portsById.set(xport.id, xport);
   setPortEnable(ofproto, ofport, true);
   return { ofport, xport };
+}
+
+/** Makes a tunnel known to translation; false if another one is just like it. */
+function registerTunnel(br: Bridge, d: Device, xport: XPort): boolean {
+  if (d.tunnel === null || !isTunnelType(d.type)) {
+    return true;
+  }
+  const { odpPort } = xport;
+  const t: TunnelPort = { name: d.name, type: d.type, xport, cfg: d.tunnel, odpPort };
+  const there = br.vs.xcfg.tunnels.add(t);
+  if (there !== null) {
+    const text = `attempting to add tunnel port with same config as port '${there.name}'`;
+    br.vs.log.warn("tunnel", `${d.name}: ${text}`);
+    return false;
+  }
+  xport.tunnel = t;
+  return true;
+}
+
+/** A tunnel was told other things: it keeps its OpenFlow number, not always its datapath port. */
+export function refreshTunnel(br: Bridge, iface: Iface): void {
+  const { device, xport } = iface;
+  const old = xport.tunnel;
+  if (device.tunnel === null || old?.cfg === device.tunnel) {
+    return;
+  }
+  if (old !== null) {
+    br.vs.xcfg.tunnels.remove(old);
+  }
+  xport.tunnel = null;
+  const odpPort = br.backer.addPort(dpPortName(device), device.type, null);
+  br.backer.deletePort(xport.odpPort);
+  xport.odpPort = odpPort;
+  xport.ptMode = device.tunnel.ptMode;
+  registerTunnel(br, device, xport);
 }
 
 function odpPortsOf(br: Bridge): Map<number, XPort> {

@@ -51,6 +51,8 @@ export class Bridge {
   readonly xbridge: XBridge;
   readonly ports = new OvsMap<string, BridgePort>((name) => hashString(name));
   readonly ifaces = new Map<string, Iface>();
+  /** Flow tables that have their default settings. */
+  readonly defaultTables = new Set<number>();
   /** The address when no port offers a better one. */
   readonly defaultMac: readonly [hi: number, lo: number];
   /** OpenFlow versions that connections may use: bits `1 << version`. */

@@ -29,6 +29,7 @@ import {
   destroyIface,
   deviceType,
   ifaceType,
+  refreshTunnel,
   requestedPort,
 } from "./bridge-ports.ts";
 import { configureDevice } from "./device.ts";
@@ -163,22 +164,7 @@ function canKeep(br: Bridge, iface: Iface, row: Row): boolean {
   if (iface.device.type !== deviceType(br, ifaceType(br, row))) {
     return false;
   }
-  const options = row.map("options");
-  const before = iface.device.tunnel;
-  if (configureDevice(br.vs, iface.device, options) !== null) {
-    return false;
-  }
-  // A tunnel that is told other things starts anew, because its number in the datapath may change.
-  return before === null || sameTunnel(before, iface.device.tunnel);
-}
-
-function sameTunnel(a: object, b: object | null): boolean {
-  return b !== null && JSON.stringify(plain(a)) === JSON.stringify(plain(b));
-}
-
-/** Typed arrays as lists, for comparison as text. */
-function plain(o: object): unknown {
-  return Object.entries(o).map(([k, v]) => [k, ArrayBuffer.isView(v) ? String(v) : v]);
+  return configureDevice(br.vs, iface.device, row.map("options")) === null;
 }
 
 /** Removes interfaces that changed their type or want a number that another one has. */
@@ -354,6 +340,11 @@ export function reconfigure(vs: VSwitch): void {
     addMissing(br, ports.get(br) ?? wantedPorts(br), w);
   }
   connectPatchPorts(vs.bridges.values());
+  for (const br of vs.bridges.values()) {
+    for (const iface of br.ifaces.values()) {
+      refreshTunnel(br, iface);
+    }
+  }
   configureDatapaths(vs, root, w);
   for (const br of vs.bridges.values()) {
     const { row } = br;

@@ -388,7 +388,9 @@ function commit(vs: VSwitch, txn: Transaction, root: Uuid, wait: boolean, err: S
     txn.set("Open_vSwitch", root, "next_cfg", setDatum([next]));
   }
   try {
-    txn.commit();
+    if (txn.commit().length === 0) {
+      return;
+    }
   } catch (e) {
     if (e instanceof DbError) {
       const text = `transaction error: ${formatJson(e.toJson(), { sort: true })}`;
