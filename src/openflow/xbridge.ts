@@ -24,6 +24,7 @@ import type { OfpErr } from "./messages/errors.ts";
 import type { FlowMod } from "./messages/types-flow.ts";
 import type { Mbridge } from "./mirror.ts";
 import type { Rule } from "./rule.ts";
+import { NativeTunnels } from "./native-tunnels.ts";
 import { type TunnelPort, TunnelPorts } from "./tunnel-ports.ts";
 
 /** Datapath port number that stands for "none" (ovs: ODPP_NONE). */
@@ -275,6 +276,7 @@ export interface XlateConfig {
   /** `dpType` -> datapath port -> OpenFlow port that it stands for (tunnels excepted). */
   readonly odpPorts: Map<string, Map<number, XPort>>;
   readonly tunnels: TunnelPorts;
+  readonly native: NativeTunnels;
 }
 
 export function newXlateConfig(): XlateConfig {
@@ -283,6 +285,7 @@ export function newXlateConfig(): XlateConfig {
     portsById: new Map(),
     odpPorts: new Map(),
     tunnels: new TunnelPorts(),
+    native: new NativeTunnels(),
   };
 }
 

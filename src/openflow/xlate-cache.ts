@@ -56,6 +56,8 @@ export type XlateCacheEntry =
       readonly idleTimeoutS: number;
       readonly hardTimeoutS: number;
     }
+  /** What follows is credited for packets that are so much longer. */
+  | { readonly kind: "tunnel_header"; readonly bytes: number }
   /** A tunnel neighbour that is in use. */
   | { readonly kind: "tnl_neigh"; readonly bridge: string; readonly ip: Uint32Array };
 
@@ -101,12 +103,21 @@ export function creditTable(
 
 /** Credits `stats` to everything in the cache (ovs: xlate_push_stats). */
 export function pushStats(cache: XlateCache, stats: FlowStats, effects: CacheEffects): void {
+  let s = stats;
   for (const e of cache) {
-    pushEntry(e, stats, effects);
+    if (e.kind === "tunnel_header") {
+      s = { ...s, bytes: s.bytes + s.packets * e.bytes };
+    } else {
+      pushEntry(e, s, effects);
+    }
   }
 }
 
-function pushEntry(e: XlateCacheEntry, stats: FlowStats, effects: CacheEffects): void {
+function pushEntry(
+  e: Exclude<XlateCacheEntry, { kind: "tunnel_header" }>,
+  stats: FlowStats,
+  effects: CacheEffects,
+): void {
   switch (e.kind) {
     case "table":
       creditTable(e.ofproto, e.tableId, e.matched, stats.packets);

@@ -7,6 +7,7 @@
 import type { CtProvider } from "../datapath/ct-provider.ts";
 import { Datapath, type DpPort as DatapathPort } from "../datapath/datapath.ts";
 import type { UserspaceAction } from "../datapath/execute.ts";
+import type { OdpAction } from "../datapath/odp-action.ts";
 import { METER_BANDS_MAX, METERS_MAX } from "../datapath/meter.ts";
 import type { NativeTunnel } from "../datapath/tunnel.ts";
 import { extract } from "../flow/extract.ts";
@@ -21,9 +22,8 @@ import type { ProviderMeterStats } from "../openflow/ofproto-provider.ts";
 import { type FrozenState, thawMetadata } from "../openflow/recirc.ts";
 import { NO_RECORDER } from "../openflow/trace.ts";
 import type { XBridge } from "../openflow/xbridge.ts";
-import { inputBundle } from "../openflow/xlate-bundle.ts";
-import { type CacheEffects, pushStats, type XlateCache } from "../openflow/xlate-cache.ts";
-import { learnMac } from "../openflow/xlate-normal.ts";
+import { cacheEffects } from "../openflow/cache-effects.ts";
+import { pushStats, type XlateCache } from "../openflow/xlate-cache.ts";
 import { flowClearConntrack } from "../openflow/xlate-receive.ts";
 import { xlateActions } from "../openflow/xlate.ts";
 import { PacketBuf } from "../packet/packet.ts";
@@ -117,30 +117,13 @@ export class Packets implements PacketPath {
     return {
       xcfg: vs.xcfg,
       recircs: vs.recircs,
-      effects: this.effects(),
+      effects: cacheEffects(vs.xcfg, () => vs.clock.nowMs()),
       nowMs: () => vs.clock.nowMs(),
       bridgeByName: (name) => vs.bridgeByName(name),
       toController: (xbridge, p, key, action) => this.toController(xbridge, p, key, action),
       special: () => {},
       debug: (text) => vs.log.log("ofproto_dpif_upcall", "dbg", text),
       warn: (text) => vs.log.warn("ofproto_dpif_upcall", text),
-    };
-  }
-
-  private effects(): CacheEffects {
-    const { vs } = this;
-    return {
-      accountBond: (bond, flow, vid, bytes) => bond.account(flow, vid, bytes),
-      updateMirror: (m, mirrors, packets, bytes) => m.updateStats(mirrors, packets, bytes),
-      learnMac: (e) => {
-        const input = inputBundle(e.xbridge, e.inPort);
-        if (input !== null) {
-          const src = { hi: e.dlSrc[0] as number, lo: e.dlSrc[1] as number };
-          const now = vs.clock.nowMs();
-          learnMac(e.xbridge, input.xbundle, src, e.vlan, e.gratuitousArp, now);
-        }
-      },
-      touchNeighbour: () => {},
     };
   }
 
@@ -230,13 +213,30 @@ export class Packets implements PacketPath {
       usedMs: nowMs,
       tcpFlags: get(flow, K.tcp_flags),
     };
-    pushStats(xcache, stats, this.effects());
+    pushStats(
+      xcache,
+      stats,
+      cacheEffects(this.vs.xcfg, () => this.vs.clock.nowMs()),
+    );
     setMetadataFromFlow(packet.md, flow);
     packet.md.inPort = odpPortOf(bridge.xbridge, get(flow, K.in_port));
     dp.execute(packet, xout.odp, flow);
     for (const id of xout.recircIds) {
       vs.recircs.unref(id);
     }
+    return null;
+  }
+
+  traceExecute(
+    bridge: Bridge,
+    packet: PacketBuf,
+    flow: FlowKey,
+    actions: readonly OdpAction[],
+  ): string | null {
+    const copy = packet.clone();
+    setMetadataFromFlow(copy.md, flow);
+    copy.md.inPort = odpPortOf(bridge.xbridge, get(flow, K.in_port));
+    this.pair(bridge.backer).dp.execute(copy, actions, flow);
     return null;
   }
 
