@@ -18,7 +18,17 @@ import {
   type Reply,
   type Tool,
 } from "./command.ts";
+import { DPCTL_COMMANDS } from "./commands/dpctl.ts";
+import { DPIF_COMMANDS } from "./commands/dpif.ts";
+import { BOND_COMMANDS } from "./commands/bond.ts";
+import { DPCTL_TEXT_COMMANDS } from "./commands/dpctl-text.ts";
+import { FDB_COMMANDS } from "./commands/fdb.ts";
+import { MDB_COMMANDS } from "./commands/mdb.ts";
+import { ROUTE_COMMANDS } from "./commands/route.ts";
+import { TNL_COMMANDS } from "./commands/tnl.ts";
 import { MISC_COMMANDS } from "./commands/misc.ts";
+import { NETDEV_DUMMY_COMMANDS } from "./commands/netdev-dummy.ts";
+import { UPCALL_COMMANDS } from "./commands/upcall.ts";
 import { OFCTL_COMMANDS } from "./commands/ofctl.ts";
 import { OFCTL_PARSE_COMMANDS } from "./commands/ofctl-parse.ts";
 import { OFCTL_PRINT_COMMANDS } from "./commands/ofctl-print.ts";
@@ -41,11 +51,21 @@ const LIST_COMMANDS: Command = {
 export const COMMANDS: readonly Command[] = [
   LIST_COMMANDS,
   ...MISC_COMMANDS,
+  ...FDB_COMMANDS,
+  ...MDB_COMMANDS,
+  ...BOND_COMMANDS,
+  ...TNL_COMMANDS,
+  ...ROUTE_COMMANDS,
+  ...DPCTL_TEXT_COMMANDS,
   ...VSCTL_COMMANDS,
   ...OFCTL_COMMANDS,
   ...OFCTL_PARSE_COMMANDS,
   ...OFCTL_PRINT_COMMANDS,
   ...TRACE_COMMANDS,
+  ...NETDEV_DUMMY_COMMANDS,
+  ...DPCTL_COMMANDS,
+  ...DPIF_COMMANDS,
+  ...UPCALL_COMMANDS,
 ];
 
 /** The row of a command, or undefined. */

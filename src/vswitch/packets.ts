@@ -304,6 +304,7 @@ export class Packets implements PacketPath {
 
   /** Moves packets and statistics until nothing is left to do. */
   run(): void {
+    this.applySettings();
     for (let round = 0; round < SETTLE_ROUNDS_MAX; round++) {
       let work = 0;
       for (const { dp, udpif } of this.all()) {
@@ -314,6 +315,15 @@ export class Packets implements PacketPath {
       if (work === 0) {
         return;
       }
+    }
+  }
+
+  private applySettings(): void {
+    const { vlanLimit, maxIdleMs, flowLimit } = this.vs.settings;
+    for (const { dp, udpif } of this.all()) {
+      dp.vlanLimit = vlanLimit;
+      udpif.maxIdleMs = maxIdleMs;
+      udpif.flowLimitMax = flowLimit;
     }
   }
 

@@ -91,6 +91,7 @@ export class Udpif implements UpcallHandler {
   maxFlows = 0;
   avgFlows = 0;
   maxIdleMs = MAX_IDLE_MS;
+  flowLimitMax = FLOW_LIMIT_MAX;
   private readonly host: UdpifHost;
   private revalSeq = 1;
   private dumpedSeq = 1;
@@ -295,7 +296,7 @@ export class Udpif implements UpcallHandler {
     if (this.flowLimit < n * 1000) {
       this.flowLimit += 1000;
     }
-    this.flowLimit = Math.min(FLOW_LIMIT_MAX, Math.max(this.flowLimit, 1000));
+    this.flowLimit = Math.min(this.flowLimitMax, Math.max(this.flowLimit, 1000));
     const killAll = n > this.flowLimit * 2;
     const maxIdle = n > this.flowLimit ? MAX_IDLE_OVER_LIMIT_MS : this.maxIdleMs;
     const seq = this.revalSeq;

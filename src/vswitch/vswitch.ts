@@ -22,6 +22,7 @@ import { refreshIface } from "./bridge-ports.ts";
 import { CtTimeouts } from "./ct-timeouts.ts";
 import type { Device } from "./device.ts";
 import type { PacketPath } from "./packet-path.ts";
+import { Packets } from "./packets.ts";
 import { DEFAULT_SETTINGS, reconfigure, type SwitchSettings } from "./reconfigure.ts";
 import { StatusUpdater } from "./status.ts";
 
@@ -94,8 +95,8 @@ export class VSwitch {
   readonly dummyMacs = new DummyMacs();
   readonly ctTimeouts = new CtTimeouts();
   settings: SwitchSettings = DEFAULT_SETTINGS;
-  /** What moves packets; null until something that does is attached. */
-  packets: PacketPath | null = null;
+  /** What moves packets. */
+  packets: PacketPath | null = new Packets(this);
   /** Directory that messages name as the one of sockets. */
   rundir = "/var/run/openvswitch";
   /** Directory that messages name as the one of the log. */

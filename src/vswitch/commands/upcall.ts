@@ -1,0 +1,112 @@
+// upcall/* and revalidator/*: the caches and how they are kept right.
+//
+// ovs: ofproto/ofproto-dpif-upcall.c upcall_unixctl_*.
+
+import { atoi } from "../../lib/tokens.ts";
+import {
+  appctlError,
+  appctlOk,
+  type Command,
+  type CommandContext,
+  type Reply,
+} from "../command.ts";
+import type { DatapathPair } from "../packets.ts";
+import { packetsOf } from "./dpctl-params.ts";
+
+function pairs(ctx: CommandContext): readonly DatapathPair[] {
+  return packetsOf(ctx.vs)?.all() ?? [];
+}
+
+function show(ctx: CommandContext): Reply {
+  let s = "";
+  for (const { dp, udpif } of pairs(ctx)) {
+    const n = dp.flows.size;
+    s += `${dp.type}@${dp.name}:\n`;
+    s += `  flows         : (current ${n}) (avg ${udpif.avgFlows}) (max ${udpif.maxFlows}) `;
+    s += `(limit ${udpif.flowLimit})\n`;
+    s += "  dump duration : 1ms\n  ufid enabled : true\n\n";
+    // Everything is one thread here, which goes by the number of a revalidator.
+    s += `  0: (keys ${n})\n`;
+  }
+  return appctlOk(s);
+}
+
+function setMegaflows(ctx: CommandContext, on: boolean): Reply {
+  for (const { udpif } of pairs(ctx)) {
+    udpif.megaflows = on;
+    udpif.purge();
+  }
+  return appctlOk(`megaflows ${on ? "enabled" : "disabled"}`);
+}
+
+function setFlowLimit(ctx: CommandContext, argv: readonly string[]): Reply {
+  const limit = atoi(argv[1] ?? "") >>> 0;
+  for (const { udpif } of pairs(ctx)) {
+    udpif.flowLimit = limit;
+  }
+  return appctlOk(`set flow_limit to ${limit}`);
+}
+
+/** Dumps the datapath and settles what that sets off. */
+function wait(ctx: CommandContext): Reply {
+  const all = pairs(ctx);
+  if (all.length > 1) {
+    return appctlError("can't wait on multiple udpifs.");
+  }
+  ctx.vs.run();
+  for (const { udpif } of all) {
+    udpif.dump();
+  }
+  ctx.vs.run();
+  return appctlOk();
+}
+
+function purge(ctx: CommandContext): Reply {
+  for (const { udpif } of pairs(ctx)) {
+    udpif.purge();
+  }
+  return appctlOk();
+}
+
+type Run = (ctx: CommandContext, argv: readonly string[]) => Reply;
+
+function row(
+  name: string,
+  usage: string | undefined,
+  args: number,
+  doc: string,
+  run: Run,
+): Command {
+  return { tool: "ovs-appctl", name, usage, args: [args, args], doc, run };
+}
+
+export const UPCALL_COMMANDS: readonly Command[] = [
+  row("upcall/show", "", 0, "Shows how many datapath flows there are and may be.", show),
+  row("upcall/disable-megaflows", "", 0, "Makes each packet header its own flow.", (ctx) =>
+    setMegaflows(ctx, false),
+  ),
+  row("upcall/enable-megaflows", "", 0, "Lets flows leave open what does not matter.", (ctx) =>
+    setMegaflows(ctx, true),
+  ),
+  row("upcall/disable-ufid", "", 0, "Accepted; dumps are whole here anyway.", () =>
+    appctlOk("Datapath dumping tersely using UFID disabled"),
+  ),
+  row("upcall/enable-ufid", "", 0, "Accepted; dumps are whole here anyway.", () =>
+    appctlOk("Datapath dumping tersely using UFID enabled for supported datapaths"),
+  ),
+  row("upcall/set-flow-limit", "flow-limit-number", 1, "Limits the datapath flows.", setFlowLimit),
+  row("revalidator/wait", "", 0, "Brings counters and datapath flows up to date.", wait),
+  row(
+    "revalidator/purge",
+    "",
+    0,
+    "Deletes all datapath flows, crediting what they counted.",
+    purge,
+  ),
+  row("revalidator/pause", undefined, 0, "Accepted; revalidation waits for no thread.", () =>
+    appctlOk(),
+  ),
+  row("revalidator/resume", undefined, 0, "Accepted; revalidation waits for no thread.", () =>
+    appctlOk(),
+  ),
+];
