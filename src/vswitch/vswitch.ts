@@ -21,6 +21,7 @@ import type { Bridge } from "./bridge.ts";
 import { refreshIface } from "./bridge-ports.ts";
 import { CtTimeouts } from "./ct-timeouts.ts";
 import type { Device } from "./device.ts";
+import { wireNativeTunnels } from "./native-wiring.ts";
 import type { PacketPath } from "./packet-path.ts";
 import { Packets } from "./packets.ts";
 import { DEFAULT_SETTINGS, reconfigure, type SwitchSettings } from "./reconfigure.ts";
@@ -112,6 +113,7 @@ export class VSwitch {
     this.rng = env.rng;
     this.fs = env.fs;
     this.log = new Vlog(this.clock);
+    wireNativeTunnels(this);
     this.db = new Database(vswitchSchema(), env.rng);
     transact(this.db, (txn) => txn.insert("Open_vSwitch"));
     this.reconfigure();
@@ -206,6 +208,9 @@ export class VSwitch {
     }
     for (const runner of this.runners) {
       runner();
+    }
+    if (this.xcfg.native.run(nowMs)) {
+      this.packets?.needRevalidate();
     }
     this.recircs.run(nowMs);
     this.status.run();
