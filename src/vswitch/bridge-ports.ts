@@ -28,6 +28,7 @@ import {
   macBytes,
   openDevice,
 } from "./device.ts";
+import { addTunnelEnd, deleteTunnelEnd } from "./native-wiring.ts";
 
 /** What OpenFlow is told about a device. */
 export function netdevInfo(d: Device): NetdevInfo {
@@ -199,6 +200,7 @@ function registerTunnel(br: Bridge, d: Device, xport: XPort): boolean {
     return false;
   }
   xport.tunnel = t;
+  addTunnelEnd(br.vs, t, br.backer.support.tnl_push_pop);
   return true;
 }
 
@@ -211,6 +213,7 @@ export function refreshTunnel(br: Bridge, iface: Iface): void {
   }
   if (old !== null) {
     br.vs.xcfg.tunnels.remove(old);
+    deleteTunnelEnd(br.vs, old);
   }
   xport.tunnel = null;
   const odpPort = br.backer.addPort(dpPortName(device), device.type, null);
@@ -241,6 +244,7 @@ export function destroyIface(br: Bridge, iface: Iface): void {
   }
   if (xport.tunnel !== null) {
     vs.xcfg.tunnels.remove(xport.tunnel);
+    deleteTunnelEnd(vs, xport.tunnel);
   } else {
     odpPortsOf(br).delete(xport.odpPort);
   }
