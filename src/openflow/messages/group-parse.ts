@@ -335,7 +335,8 @@ function parseBucket(p: Parsing, text: string): Bucket | string {
   if (!parsed.ok) {
     return parsed.error.message;
   }
-  p.usable &= parsed.value.usable;
+  // As in Open vSwitch, parsing actions forgets what was known of the protocols before.
+  p.usable = parsed.value.usable;
   bucket.actions = parsed.value.actions;
   return bucket;
 }

@@ -27,7 +27,7 @@ export function encodeGroupModFor(v: Vconn, gm: GroupMod, xid = v.nextXid()): Ui
   const msg = encodeGroupMod(gm, protocolToVersion(v.protocol), xid);
   if (msg === null) {
     v.close();
-    const need = gm.command === OFPGC.INSERT_BUCKET ? "insert-buckets" : "remove-buckets";
+    const need = gm.command === OFPGC.INSERT_BUCKET ? "insert-bucket" : "remove-bucket";
     throw new OfctlExit(1, `ovs-ofctl: ${need} needs OpenFlow 1.5 or later ('-O OpenFlow15')\n`);
   }
   return msg;
