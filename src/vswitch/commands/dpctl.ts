@@ -50,7 +50,7 @@ export function formatFlowStats(f: Megaflow, nowMs: number): string {
 /** Raw Geneve options in the words of a key or mask, as many as the key has; or null. */
 function geneveOf(key: FlowKey, words: FlowKey): Uint8Array | null {
   const bytes = key[K.tun_md_present.word + 1] as number;
-  if ((get(key, K.tun_flags) & TNL_F_UDPIF) === 0 || bytes === 0) {
+  if ((get(key, K.tun_flags) & TNL_F_UDPIF) === 0) {
     return null;
   }
   const out = new Uint8Array(bytes);
