@@ -250,10 +250,23 @@ function standardActions(version: OfVersion): ReadonlyMap<number, ActionKind> {
   return map;
 }
 
+/** By version; made when first asked for. */
+const standardByVersion = new Map<OfVersion, ReadonlyMap<number, ActionKind>>();
+
+function standardOf(version: OfVersion): ReadonlyMap<number, ActionKind> {
+  const known = standardByVersion.get(version);
+  if (known !== undefined) {
+    return known;
+  }
+  const made = standardActions(version);
+  standardByVersion.set(version, made);
+  return made;
+}
+
 /** A version's bits for a set of actions (ovs: ofpact_bitmap_to_openflow). */
 export function actionBitmapToOpenflow(kinds: ReadonlySet<ActionKind>, version: OfVersion): number {
   let bits = 0;
-  for (const [type, kind] of standardActions(version)) {
+  for (const [type, kind] of standardOf(version)) {
     if (kinds.has(kind)) {
       bits |= 1 << type;
     }
@@ -264,7 +277,7 @@ export function actionBitmapToOpenflow(kinds: ReadonlySet<ActionKind>, version: 
 /** The actions that a version's bits mean (ovs: ofpact_bitmap_from_openflow). */
 export function actionBitmapFromOpenflow(bits: number, version: OfVersion): Set<ActionKind> {
   const kinds = new Set<ActionKind>();
-  for (const [type, kind] of standardActions(version)) {
+  for (const [type, kind] of standardOf(version)) {
     if (((bits >>> type) & 1) !== 0) {
       kinds.add(kind);
     }

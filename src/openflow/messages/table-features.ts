@@ -7,7 +7,7 @@
 import { FIELDS, type Field } from "../../flow/fields.ts";
 import { OFP, type OfVersion } from "../../flow/of-version.ts";
 import { OFPTT_ALL } from "../../flow/ofp-port.ts";
-import { Cursor, type Writer } from "../../lib/bytes.ts";
+import { Cursor, Writer } from "../../lib/bytes.ts";
 import { actionBitmapFromOpenflow, actionBitmapToOpenflow } from "../actions/codec.ts";
 import { OFPIT } from "../actions/instructions.ts";
 import type { Action, InstructionName } from "../actions/types.ts";
@@ -362,6 +362,22 @@ export function decodeTableFeatures(msg: Msg, loose = false): Decoded<TableFeatu
   }
 }
 
+/** Ids and names only, for those who want nothing else of a long reply. */
+export function decodeTableNames(msg: Msg): Decoded<[number, string][]> {
+  const list: [number, string][] = [];
+  const c = new Cursor(msg.bytes, msg.bodyOfs);
+  while (c.left > 0) {
+    const [len, tableId] = [c.u16(), c.u8()];
+    c.skip(5);
+    const name = fixedText(c.view(TABLE_NAME_BYTES));
+    if (!c.skip(len - 8 - TABLE_NAME_BYTES)) {
+      return "OFPBPC_BAD_LEN";
+    }
+    list.push([tableId, name]);
+  }
+  return list;
+}
+
 function putIds(w: Writer, type: number, bits: number): void {
   const at = startProp(w, type);
   for (let i = 0; i < 32; i++) {
@@ -372,9 +388,51 @@ function putIds(w: Writer, type: number, bits: number): void {
   endProp(w, at);
 }
 
+/** Per set of names, which do not change: a switch has the same sets in all its tables. */
+const fieldsOfSet = new WeakMap<ReadonlySet<string>, readonly Field[]>();
+
 /** The fields of a set of names, in the order of the field table. */
-export function fieldsOf(set: ReadonlySet<string>): Field[] {
-  return FIELDS.filter((f) => set.has(f.name));
+export function fieldsOf(set: ReadonlySet<string>): readonly Field[] {
+  const known = fieldsOfSet.get(set);
+  if (known !== undefined) {
+    return known;
+  }
+  const fields = FIELDS.filter((f) => set.has(f.name));
+  fieldsOfSet.set(set, fields);
+  return fields;
+}
+
+/** Payloads by set of fields, set of maskable ones (or the former again) and version. */
+const fieldsPayload = new WeakMap<
+  ReadonlySet<string>,
+  WeakMap<ReadonlySet<string>, Map<OfVersion, Uint8Array>>
+>();
+
+function payloadOf(
+  fields: ReadonlySet<string>,
+  masks: ReadonlySet<string> | null,
+  version: OfVersion,
+): Uint8Array {
+  let byMasks = fieldsPayload.get(fields);
+  if (byMasks === undefined) {
+    byMasks = new WeakMap();
+    fieldsPayload.set(fields, byMasks);
+  }
+  let byVersion = byMasks.get(masks ?? fields);
+  if (byVersion === undefined) {
+    byVersion = new Map();
+    byMasks.set(masks ?? fields, byVersion);
+  }
+  let payload = byVersion.get(version);
+  if (payload === undefined) {
+    const w = new Writer();
+    for (const f of fieldsOf(fields)) {
+      putOxmHeader(w, f, version, masks?.has(f.name) ?? false);
+    }
+    payload = w.bytes();
+    byVersion.set(version, payload);
+  }
+  return payload;
 }
 
 function putFields(
@@ -385,9 +443,7 @@ function putFields(
   version: OfVersion,
 ): void {
   const at = startProp(w, type);
-  for (const f of fieldsOf(fields)) {
-    putOxmHeader(w, f, version, masks?.has(f.name) ?? false);
-  }
+  w.put(payloadOf(fields, masks, version));
   endProp(w, at);
 }
 

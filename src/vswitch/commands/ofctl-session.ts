@@ -24,7 +24,7 @@ import {
   encodeEmpty,
   featuresHavePorts,
 } from "../../openflow/messages/switch.ts";
-import { decodeTableFeatures } from "../../openflow/messages/table-features.ts";
+import { decodeTableNames } from "../../openflow/messages/table-features.ts";
 import { pullTableStats } from "../../openflow/messages/table-stats.ts";
 import { OFPBF, type PhyPort } from "../../openflow/messages/types-switch.ts";
 import { OFPP } from "../../flow/ofp-port.ts";
@@ -315,10 +315,8 @@ function fetchTableNames(v: Vconn): [number, string][] {
         names.push([t.features.tableId, t.features.name]);
       }
     } else {
-      const list = decodeTableFeatures(msg, true);
-      for (const tf of isErr(list) ? [] : list) {
-        names.push([tf.tableId, tf.name]);
-      }
+      const list = decodeTableNames(msg);
+      names.push(...(isErr(list) ? [] : list));
     }
   }
   return names.filter(([, name]) => name !== "");
