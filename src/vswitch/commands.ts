@@ -26,6 +26,8 @@ import { FDB_COMMANDS } from "./commands/fdb.ts";
 import { MDB_COMMANDS } from "./commands/mdb.ts";
 import { ROUTE_COMMANDS } from "./commands/route.ts";
 import { TNL_COMMANDS } from "./commands/tnl.ts";
+import { BRIDGE_COMMANDS } from "./commands/bridge.ts";
+import { DAEMON_COMMANDS } from "./commands/daemon.ts";
 import { MISC_COMMANDS } from "./commands/misc.ts";
 import { NETDEV_DUMMY_COMMANDS } from "./commands/netdev-dummy.ts";
 import { UPCALL_COMMANDS } from "./commands/upcall.ts";
@@ -51,6 +53,8 @@ const LIST_COMMANDS: Command = {
 export const COMMANDS: readonly Command[] = [
   LIST_COMMANDS,
   ...MISC_COMMANDS,
+  ...DAEMON_COMMANDS,
+  ...BRIDGE_COMMANDS,
   ...FDB_COMMANDS,
   ...MDB_COMMANDS,
   ...BOND_COMMANDS,
@@ -133,9 +137,15 @@ function lookupAppctl(ctx: CommandContext, args: readonly string[]): Lookup {
   if (name === undefined) {
     return fatal(me, "at least one non-option argument is required (use --help for help)");
   }
-  if (target !== "ovs-vswitchd") {
-    return fatal(me, `cannot read pidfile "${target}.pid" (No such file or directory)`);
+  if (target !== "ovs-vswitchd" || ctx.vs.stopped) {
+    const pidfile = `${ctx.vs.rundir}/${target}.pid`;
+    const time = new Date(ctx.vs.clock.wallMs()).toISOString().slice(0, 19);
+    const log = `${time}Z|00001|daemon_unix|WARN|${pidfile}: open: No such file or directory\n`;
+    const reply = fatal(me, `cannot read pidfile "${pidfile}" (No such file or directory)`);
+    return { ...reply, stderr: log + reply.stderr };
   }
+  ctx.vs.coverage.inc("unixctl_received");
+  ctx.vs.coverage.inc("unixctl_replied");
   const command = findCommand("ovs-appctl", name);
   if (command === undefined) {
     return appctlError(

@@ -19,6 +19,7 @@ import { vswitchSchema } from "../ovsdb/vswitch-schema.ts";
 import { Backer, type DpType } from "./backer.ts";
 import type { Bridge } from "./bridge.ts";
 import { refreshIface } from "./bridge-ports.ts";
+import { Coverage } from "./coverage.ts";
 import { CtTimeouts } from "./ct-timeouts.ts";
 import type { Device } from "./device.ts";
 import { wireNativeTunnels } from "./native-wiring.ts";
@@ -95,6 +96,9 @@ export class VSwitch {
   readonly devices = new Map<string, Device>();
   readonly dummyMacs = new DummyMacs();
   readonly ctTimeouts = new CtTimeouts();
+  readonly coverage = new Coverage();
+  /** The daemon was told to end: ovs-appctl finds it no more. */
+  stopped = false;
   settings: SwitchSettings = DEFAULT_SETTINGS;
   /** What moves packets. */
   packets: PacketPath | null = new Packets(this);
@@ -169,6 +173,7 @@ export class VSwitch {
 
   /** Makes the bridges what the database says. */
   reconfigure(): void {
+    this.coverage.inc("bridge_reconfigure");
     reconfigure(this);
     this.run();
   }
@@ -212,6 +217,7 @@ export class VSwitch {
     if (this.xcfg.native.run(nowMs)) {
       this.packets?.needRevalidate();
     }
+    this.coverage.run(nowMs);
     this.recircs.run(nowMs);
     this.status.run();
   }

@@ -1,0 +1,118 @@
+// Coverage counters: how often something happened, with average rates.
+//
+// Every five seconds the counts since the last time are filed into a window of one minute, and each
+// minute into one of an hour. References: ovs: lib/coverage.c.
+
+import { hashInt, hashString } from "../lib/hash.ts";
+
+/** A slot of the minute window. */
+export const COVERAGE_RUN_MS = 5000;
+const MINUTE_SLOTS = 12;
+const HOUR_SLOTS = 60;
+
+/** Events that this switch counts, by the names of ovs-vswitchd's counters. */
+export const COVERAGE_NAMES = [
+  "bridge_reconfigure",
+  "ofproto_flush",
+  "ofproto_packet_out",
+  "rev_reconfigure",
+  "unixctl_received",
+  "unixctl_replied",
+  "xlate_actions",
+] as const;
+export type CoverageName = (typeof COVERAGE_NAMES)[number];
+
+interface Counter {
+  total: number;
+  /** Total when the current slot began. */
+  atSlot: number;
+  readonly minute: number[];
+  readonly hour: number[];
+}
+
+const sum = (a: readonly number[]) => a.reduce((x, y) => x + y, 0);
+
+export class Coverage {
+  private readonly counters = new Map<string, Counter>();
+  private slots = 0;
+  private nextSlotMs: number | undefined;
+
+  private counter(name: string): Counter {
+    let c = this.counters.get(name);
+    if (c === undefined) {
+      const zeros = (n: number) => new Array<number>(n).fill(0);
+      c = { total: 0, atSlot: 0, minute: zeros(MINUTE_SLOTS), hour: zeros(HOUR_SLOTS) };
+      this.counters.set(name, c);
+    }
+    return c;
+  }
+
+  inc(name: CoverageName, by = 1): void {
+    this.counter(name).total += by;
+  }
+
+  /** The count of a counter that exists. */
+  read(name: string): number | undefined {
+    const known = COVERAGE_NAMES.some((n) => n === name);
+    return known ? (this.counters.get(name)?.total ?? 0) : undefined;
+  }
+
+  /** Closes the slots that have ended. */
+  run(nowMs: number): void {
+    this.nextSlotMs ??= nowMs + COVERAGE_RUN_MS;
+    for (let n = 0; nowMs >= this.nextSlotMs && n < MINUTE_SLOTS * HOUR_SLOTS; n++) {
+      this.closeSlot();
+      this.nextSlotMs += COVERAGE_RUN_MS;
+    }
+    // After a jump of more than an hour nothing of the windows is left.
+    this.nextSlotMs = Math.max(this.nextSlotMs, nowMs - (nowMs % COVERAGE_RUN_MS));
+  }
+
+  private closeSlot(): void {
+    for (const c of this.counters.values()) {
+      c.minute[this.slots % MINUTE_SLOTS] = c.total - c.atSlot;
+      c.atSlot = c.total;
+      if (this.slots % MINUTE_SLOTS === MINUTE_SLOTS - 1) {
+        c.hour[Math.floor(this.slots / MINUTE_SLOTS) % HOUR_SLOTS] = sum(c.minute);
+      }
+    }
+    this.slots++;
+  }
+
+  /** Names in groups of equal totals, folded into one number, so that like runs are known. */
+  private hash(): number {
+    const hit = COVERAGE_NAMES.map((name) => ({ name, total: this.read(name) ?? 0 }))
+      .filter((c) => c.total > 0)
+      .sort((a, b) => b.total - a.total || (a.name < b.name ? -1 : 1));
+    let hash = 0;
+    let groups = 0;
+    for (const [i, c] of hit.entries()) {
+      if (i === 0 || hit[i - 1]?.total !== c.total) {
+        groups++;
+        hash = hashInt(i, hash);
+      }
+      hash = hashString(c.name, hash);
+    }
+    return hashInt(groups, hash) >>> 0;
+  }
+
+  /** What coverage/show prints. */
+  format(): string {
+    const hash = this.hash().toString(16).padStart(8, "0");
+    const head = `Event coverage, avg rate over last: 5 seconds, last minute, last hour,  hash=${hash}:`;
+    const last = (this.slots + MINUTE_SLOTS - 1) % MINUTE_SLOTS;
+    const lines = COVERAGE_NAMES.flatMap((name) => {
+      const c = this.counters.get(name);
+      if (c === undefined || c.total === 0) {
+        return [];
+      }
+      const slot = (((c.minute[last] ?? 0) * 1000) / COVERAGE_RUN_MS).toFixed(1).padStart(5);
+      const minute = (sum(c.minute) / 60).toFixed(3).padStart(9);
+      const hour = (sum(c.hour) / 3600).toFixed(4).padStart(13);
+      const rates = `${slot}/sec ${minute}/sec ${hour}/sec`;
+      return [`${name.padEnd(24)} ${rates}   total: ${c.total}`];
+    });
+    const never = COVERAGE_NAMES.length - lines.length;
+    return [head, ...lines, `${never} events never hit`].map((l) => `${l}\n`).join("");
+  }
+}
