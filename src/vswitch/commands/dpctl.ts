@@ -47,10 +47,11 @@ export function formatFlowStats(f: Megaflow, nowMs: number): string {
   return `packets:${packets}, bytes:${bytes}, used:${used}${flags}`;
 }
 
-/** Raw Geneve options in the words of a key or mask, as many as the key has; or null. */
+/** Raw Geneve options in the words of a key or mask, as many as the key has; null without any. */
 function geneveOf(key: FlowKey, words: FlowKey): Uint8Array | null {
   const bytes = key[K.tun_md_present.word + 1] as number;
-  if ((get(key, K.tun_flags) & TNL_F_UDPIF) === 0) {
+  const isMask = key !== words;
+  if ((get(key, K.tun_flags) & TNL_F_UDPIF) === 0 || (isMask && bytes === 0)) {
     return null;
   }
   const out = new Uint8Array(bytes);
