@@ -113,8 +113,8 @@ export function portModFinish(p: Ofproto, conn: Ofconn | null, pm: PortMod): voi
     const config = old.config ^ toggle;
     const state = normalizeState(config, old.state, port.mayEnable);
     port.pp = { ...old, config, state };
-    p.provider.portReconfigured(port, old.config);
     p.conns.sendPortStatus(conn, old, port.pp, OFPPR.MODIFY);
+    p.provider.portReconfigured(port, old.config);
     p.provider.needRevalidate();
   }
 }

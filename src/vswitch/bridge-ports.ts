@@ -35,7 +35,7 @@ export function netdevInfo(d: Device): NetdevInfo {
   return {
     hwAddr: macBytes(d),
     up: isUp(d),
-    carrier: true,
+    carrier: isUp(d),
     curr: 0,
     advertised: 0,
     supported: 0,

@@ -102,15 +102,16 @@ export class BridgeProvider implements OfprotoProvider {
       // A virtual port is always up.
       return up;
     }
+    // What follows from it is taken over in portReconfigured, after the change itself was told.
     netdev.up = up;
-    updatePort(this.br.ofproto, port, netdevInfo(iface.device));
-    this.vs.statusChanged();
     return true;
   }
 
   portReconfigured(port: OfPort, _oldConfig: number): void {
     const iface = this.iface(port);
     if (iface !== undefined) {
+      updatePort(this.br.ofproto, port, netdevInfo(iface.device));
+      this.vs.statusChanged();
       iface.xport.config = port.pp.config;
       bundleUpdate(iface.port, this.br);
       this.needRevalidate();

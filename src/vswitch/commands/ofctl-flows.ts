@@ -6,7 +6,7 @@
 import { type FieldValue, fieldPrereqsOk } from "../../flow/field-value.ts";
 import { type Field, fieldByName } from "../../flow/fields.ts";
 import { isFieldWild, type Match, matchGetField, tunMdLocOf } from "../../flow/match.ts";
-import { P, type Protocols } from "../../flow/of-version.ts";
+import { OFP, P, type Protocols } from "../../flow/of-version.ts";
 import { readTunMd } from "../../flow/tun-metadata.ts";
 import { Cursor } from "../../lib/bytes.ts";
 import { formatFlowStats } from "../../openflow/flow-stats-text.ts";
@@ -59,12 +59,18 @@ function sendFlowMods(
     if (s.options.verbosity === HEX_DUMP_VERBOSITY) {
       dumped.push(hexDump(msg, true));
     } else if (s.options.verbosity > HEX_DUMP_VERBOSITY) {
-      dumped.push(`${Array.from(msg, (b) => b.toString(16).padStart(2, "0")).join("")}\n`);
+      dumped.push(`${plainHex(msg)}\n`);
     }
     s.transactNoreply(v, msg);
   }
   s.print(dumped.join(""));
   v.close();
+}
+
+/** One number in hex (ovs: ds_put_hex). */
+function plainHex(bytes: Uint8Array): string {
+  const digits = Array.from(bytes, (b) => b.toString(16).padStart(2, "0")).join("");
+  return `0x${digits.replace(/^0+(?=.)/, "")}`;
 }
 
 function flowModFile(s: OfctlSession, name: string, file: string, command: number): void {
@@ -124,8 +130,9 @@ export function fetchFlows(
       if (typeof fs === "string") {
         return ofctlFatal("dump flows (Protocol error)");
       }
-      // This way of asking for flows leaves their ages out, as the real tool's does.
-      flows.push({ ...fs, idleAgeS: -1, hardAgeS: -1 });
+      // Only OpenFlow 1.5 tells ages here: the real tool does not ask for Nicira's this way.
+      const ages = msg.version >= OFP.v15 ? {} : { idleAgeS: -1, hardAgeS: -1 };
+      flows.push({ ...fs, ...ages });
     }
   }
   return flows;

@@ -46,6 +46,7 @@ export class OfctlSession {
   /** Versions and protocols that may be used; some commands narrow them. */
   versions: number;
   protocols: Protocols;
+  #xid = 0;
   #stdout: string[] = [];
   #stderr: string[] = [];
   readonly #ports = new Map<string, NameTable>();
@@ -56,6 +57,11 @@ export class OfctlSession {
     this.options = ctx.ofctl ?? defaultOfctlOptions();
     this.versions = this.options.versions;
     this.protocols = this.options.protocols;
+  }
+
+  nextXid(): number {
+    this.#xid++;
+    return this.#xid;
   }
 
   print(text: string): void {

@@ -40,9 +40,6 @@ export function ofctlFatal(text: string): never {
   throw new OfctlExit(1, `ovs-ofctl: ${text}\n`);
 }
 
-/** The first xid that a connection uses; it only has to be the same each time. */
-const FIRST_XID = 2;
-
 export class Vconn {
   readonly name: string;
   readonly version: number;
@@ -53,10 +50,11 @@ export class Vconn {
   protocol: Protocols;
   readonly #vs: VSwitch;
   readonly #inbox: Uint8Array[] = [];
-  #xid = FIRST_XID;
+  readonly #opener: Opener;
 
-  constructor(vs: VSwitch, name: string, fullName: string, conn: Ofconn) {
-    this.#vs = vs;
+  constructor(opener: Opener, name: string, fullName: string, conn: Ofconn) {
+    this.#opener = opener;
+    this.#vs = opener.ctx.vs;
     this.name = name;
     this.conn = conn;
     this.version = conn.version;
@@ -65,7 +63,7 @@ export class Vconn {
   }
 
   nextXid(): number {
-    return this.#xid++;
+    return this.#opener.nextXid();
   }
 
   /** Sends a message as it is. */
@@ -186,6 +184,8 @@ export function withXid(bytes: Uint8Array, xid: number): Uint8Array {
 export interface Opener {
   readonly ctx: { readonly vs: VSwitch };
   readonly versions: number;
+  /** Numbers all messages of the command, on whichever connection. */
+  nextXid(): number;
   logLine(module: string, level: string, text: string): string;
 }
 
@@ -217,8 +217,9 @@ export function openVconn(s: Opener, name: string): Vconn {
     );
   }
   const version = 31 - Math.clz32(common);
+  s.nextXid(); // The hello, which is not really sent.
   const conn = target.ofproto.conns.connect({ version });
-  return new Vconn(vs, name, fullName, conn);
+  return new Vconn(s, name, fullName, conn);
 }
 
 function versionList(bitmap: number): string {
