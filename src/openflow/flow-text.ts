@@ -395,15 +395,25 @@ export function parseFlowMod(text: string, command: number, cx: TextContext): Re
 /** Normalisations that one run of a program tells of; the real limit is one a second after these. */
 export const NORMALIZATION_LOG_BURST = 5;
 
-/** A log that drops the lines about normalisation once there have been enough of them. */
-export function limitNormalizationLog(log: LogSink): LogSink {
-  let count = 0;
+/**
+ * The log of one run of a tool: normalisation is told of until there has been enough of it, the
+ * advice about port numbers once (ovs: the rate limit of ofp-match.c, VLOG_WARN_ONCE in ofp-port.c).
+ */
+export function toolLog(log: LogSink): LogSink {
+  let normalizations = 0;
+  let advised = false;
   return (level, module, text) => {
     if (module === "ofp_match") {
-      count += text.startsWith("normalization") ? 1 : 0;
-      if (count > NORMALIZATION_LOG_BURST) {
+      normalizations += text.startsWith("normalization") ? 1 : 0;
+      if (normalizations > NORMALIZATION_LOG_BURST) {
         return;
       }
+    }
+    if (module === "ofp_port" && text.startsWith("referring to port")) {
+      if (advised) {
+        return;
+      }
+      advised = true;
     }
     log(level, module, text);
   };

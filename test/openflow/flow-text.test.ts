@@ -9,7 +9,7 @@ import { formatFlowStats } from "../../src/openflow/flow-stats-text.ts";
 import {
   COMMAND_IN_TEXT,
   COMMAND_NONE,
-  limitNormalizationLog,
+  toolLog,
   NORMALIZATION_LOG_BURST,
   parseFlow,
   parseFlowFile,
@@ -133,7 +133,7 @@ describe("files of flows", () => {
 
   it("log what normalisation changes, but not without end", () => {
     const lines: string[] = [];
-    const log = limitNormalizationLog((level, module, text) => {
+    const log = toolLog((level, module, text) => {
       lines.push(`${module}|${level}|${text}`);
     });
     for (let i = 0; i < NORMALIZATION_LOG_BURST + 3; i++) {
