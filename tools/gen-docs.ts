@@ -5,7 +5,6 @@
 
 import { readFileSync, writeFileSync } from "node:fs";
 import { type Field, FIELDS } from "../src/flow/fields.ts";
-import { OF_VERSIONS } from "../src/flow/of-version.ts";
 import { ACTION_KINDS, ACTIONS } from "../src/openflow/actions/table.ts";
 import type { Tool } from "../src/vswitch/command.ts";
 import { COMMANDS } from "../src/vswitch/commands.ts";
@@ -138,8 +137,7 @@ function actionsPage(): Page {
       [
         "Every action and instruction of flows and groups: the words that a flow may use for it, the",
         "instruction that it is if it is one, and whether an action set may hold it.",
-        `They are read and written for OpenFlow 1.${OF_VERSIONS[0] - 1} to 1.5 as far as each version`,
-        "has them.",
+        "They are read and written for OpenFlow 1.0 to 1.5 as far as each version has them.",
       ],
       [...head("Words", "Instruction", "Action set", ""), ...rows],
     ),
