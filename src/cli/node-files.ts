@@ -1,6 +1,17 @@
 // Files of the machine for the core: every name is relative to one directory.
 
-import { appendFileSync, existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  closeSync,
+  existsSync,
+  fsyncSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
 import { resolve } from "node:path";
 import type { FileResult, FileSystem } from "../lib/env.ts";
 
@@ -50,6 +61,19 @@ export class NodeFiles implements FileSystem {
   appendFile(path: string, bytes: Uint8Array): FileResult<true> {
     return attempt(() => {
       appendFileSync(this.path(path), bytes);
+      return true as const;
+    });
+  }
+
+  replaceFile(path: string, bytes: Uint8Array): FileResult<true> {
+    return attempt(() => {
+      const target = this.path(path);
+      const draft = `${target}.tmp`;
+      const fd = openSync(draft, "w");
+      writeSync(fd, bytes);
+      fsyncSync(fd);
+      closeSync(fd);
+      renameSync(draft, target);
       return true as const;
     });
   }

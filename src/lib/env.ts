@@ -82,6 +82,8 @@ export interface FileSystem {
   readFile(path: string): FileResult<Uint8Array>;
   writeFile(path: string, bytes: Uint8Array): FileResult<true>;
   appendFile(path: string, bytes: Uint8Array): FileResult<true>;
+  /** Puts a whole new file in the place of an old one, so that never a part of it is seen. */
+  replaceFile(path: string, bytes: Uint8Array): FileResult<true>;
   exists(path: string): boolean;
   /** Names in a directory, sorted. */
   list(path: string): FileResult<string[]>;
@@ -110,6 +112,10 @@ export class MemoryFileSystem implements FileSystem {
     joined.set(bytes, old.length);
     this.files.set(path, joined);
     return { ok: true, value: true };
+  }
+
+  replaceFile(path: string, bytes: Uint8Array): FileResult<true> {
+    return this.writeFile(path, bytes);
   }
 
   exists(path: string): boolean {

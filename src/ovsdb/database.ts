@@ -7,8 +7,8 @@
 
 import { assert, defined } from "../lib/errors.ts";
 import type { Atom } from "./atom.ts";
-import { type Datum, defaultDatum } from "./datum.ts";
-import type { ColumnSchema, DbSchema, TableSchema } from "./schema.ts";
+import { type Datum, defaultDatum, setDatum } from "./datum.ts";
+import { type ColumnSchema, type DbSchema, type TableSchema, UUID_COLUMN } from "./schema.ts";
 import { UuidMaker, type Uuid } from "./uuid.ts";
 import type { Rng } from "../lib/env.ts";
 
@@ -33,6 +33,9 @@ export class Row {
   }
 
   at(column: ColumnSchema): Datum {
+    if (column.index < 0) {
+      return setDatum([column === UUID_COLUMN ? this.uuid : this.version]);
+    }
     return defined(this.data[column.index]);
   }
 

@@ -19,6 +19,11 @@ export class Members {
     this.json = json;
   }
 
+  /** The object itself. */
+  get source(): JsonObject {
+    return this.json;
+  }
+
   fail(message: string): DbError {
     return syntaxError(this.json, `Parsing ${this.what} failed: ${message}`);
   }
@@ -42,6 +47,13 @@ export class Members {
       throw this.fail(`Required '${name}' member is missing.`);
     }
     return value;
+  }
+
+  /** Complains about members that nobody asked for, unless reading stopped early. */
+  finishUnlessFailed(failed: boolean): void {
+    if (!failed) {
+      this.finish();
+    }
   }
 
   finish(): void {

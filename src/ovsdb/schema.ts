@@ -41,6 +41,27 @@ export interface DbSchema {
   readonly tables: ReadonlyMap<string, TableSchema>;
 }
 
+const UUID_TYPE: ColumnType = { key: { type: "uuid" }, value: undefined, min: 1, max: 1 };
+
+/** The columns that every table has; negative positions, as they are not among a row's data. */
+export const UUID_COLUMN: ColumnSchema = {
+  name: "_uuid",
+  type: UUID_TYPE,
+  mutable: false,
+  persistent: true,
+  index: -1,
+};
+export const VERSION_COLUMN: ColumnSchema = { ...UUID_COLUMN, name: "_version", index: -2 };
+
+/** A column by name, `_uuid` and `_version` included. */
+export function findColumn(table: TableSchema, name: string): ColumnSchema | undefined {
+  return name === "_uuid"
+    ? UUID_COLUMN
+    : name === "_version"
+      ? VERSION_COLUMN
+      : table.columns.get(name);
+}
+
 /** The table to which a base type refers strongly, or undefined. */
 export function strongRefTable(b: BaseType | undefined): string | undefined {
   return b?.refType === "strong" ? b.refTable : undefined;

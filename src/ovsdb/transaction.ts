@@ -120,6 +120,11 @@ export class Transaction {
     return made;
   }
 
+  /** True if a row may be given this UUID: none has it, and none had it in this transaction. */
+  mayInsert(table: string, uuid: Uuid): boolean {
+    return !this.touched.has(uuid) && this.db.row(table, uuid) === undefined;
+  }
+
   /** Adds a row with default values; with a UUID of its own unless one is given. */
   insert(table: string, uuid: Uuid = this.db.uuids.next()): Row {
     const t = this.db.table(table);
