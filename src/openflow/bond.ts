@@ -19,7 +19,10 @@ import { fill, K } from "../flow/flow-key.ts";
 import { flowHash5tuple, flowMaskHashFields } from "../flow/flow-hash.ts";
 import type { Rng } from "../lib/env.ts";
 import { hashUint64 } from "../lib/hash.ts";
+import { type BondMember, type Bucket, type BucketMove, planMoves } from "./bond-rebalance.ts";
 import type { XPort } from "./xbridge.ts";
+
+export type { BondMember } from "./bond-rebalance.ts";
 
 export const BOND_BUCKETS = 256;
 export const BOND_MASK = BOND_BUCKETS - 1;
@@ -39,30 +42,6 @@ export interface BondSettings {
   readonly useLbOutput: boolean;
   readonly primary: string | null;
   readonly allMembersActive: boolean;
-}
-
-export interface BondMember {
-  readonly port: XPort;
-  name: string;
-  /** [hi16, lo32]. */
-  mac: readonly [number, number];
-  /** The link is up; kept by the owner. */
-  carrier: boolean;
-  /** Other protocols agree to its use; kept by the owner. */
-  mayEnable: boolean;
-  enabled: boolean;
-  isPrimary: boolean;
-  /** When `enabled` may change; null if no change is pending. */
-  delayExpiresMs: number | null;
-  /** Sum over its buckets while rebalancing. */
-  txBytes: number;
-}
-
-interface Bucket {
-  member: BondMember | null;
-  txBytes: number;
-  /** Bytes of the bucket's internal flow that are accounted already. */
-  ruleBytes: number;
 }
 
 /** What a bond needs from the switch around it. */
@@ -87,9 +66,6 @@ export interface BondEnv {
 }
 
 const NO_MAC: readonly [number, number] = [0, 0];
-/** Differences that are not worth moving load for: 1/32 of the lesser load, 100 kB. */
-const OVERLOAD_PART = 32;
-const OVERLOAD_MIN_BYTES = 100000;
 
 /** Hash of an address in a VLAN (ovs: lib/packets.h hash_mac). */
 export function hashMac(hi: number, lo: number, vlan: number, basis: number): number {
@@ -271,6 +247,15 @@ export class Bond {
     m.carrier = carrier;
     m.isPrimary = this.settings.primary === name;
     return m;
+  }
+
+  /** Tells of the link of a member, and whether other protocols agree to its use. */
+  setLink(port: XPort, carrier: boolean, mayEnable: boolean): void {
+    const m = this.member(port);
+    if (m !== null) {
+      m.carrier = carrier;
+      m.mayEnable = mayEnable;
+    }
   }
 
   unregisterMember(port: XPort): void {
@@ -573,101 +558,27 @@ export class Bond {
     if (useRecirc) {
       this.#accountRules();
     }
-    const moved = this.#shiftLoad(this.hash);
+    const moves = planMoves(this.hash, this.members);
+    for (const move of moves) {
+      this.#shift(move);
+    }
     for (const b of this.hash) {
       b.txBytes = Math.floor(b.txBytes / 2); // old load counts less and less
     }
-    if (useRecirc && moved) {
+    if (useRecirc && moves.length > 0) {
       this.updatePostRecirc(true);
     }
   }
 
-  #shiftLoad(hash: Bucket[]): boolean {
-    const entries = new Map<BondMember, Bucket[]>(this.members.map((m) => [m, []]));
-    for (const m of this.members) {
-      m.txBytes = 0;
-    }
-    for (const b of [...hash].sort((x, y) => y.txBytes - x.txBytes)) {
-      if (b.member !== null && b.txBytes !== 0) {
-        b.member.txBytes += b.txBytes;
-        entries.get(b.member)?.push(b);
-      }
-    }
-    let bals: BondMember[] = [];
-    const insert = (m: BondMember): void => {
-      const at = bals.findIndex((x) => m.txBytes > x.txBytes);
-      bals.splice(at < 0 ? bals.length : at, 0, m);
-    };
-    for (const m of this.members.filter((x) => x.enabled)) {
-      insert(m);
-    }
-    let moved = false;
-    while (bals.length > 1) {
-      const from = bals[0] as BondMember;
-      const to = bals[bals.length - 1] as BondMember;
-      const overload = from.txBytes - to.txBytes;
-      if (overload < Math.floor(to.txBytes / OVERLOAD_PART) || overload < OVERLOAD_MIN_BYTES) {
-        break;
-      }
-      const chosen = chooseBuckets(from.txBytes, to.txBytes, entries.get(from) ?? []);
-      if (chosen.length === 0) {
-        bals = bals.filter((m) => m !== from);
-        continue;
-      }
-      for (const b of chosen) {
-        this.#shift(b, hash.indexOf(b), from, to);
-        entries.set(
-          from,
-          (entries.get(from) ?? []).filter((x) => x !== b),
-        );
-        bals = bals.filter((m) => m !== from);
-        insert(from);
-        bals = bals.filter((m) => m !== to);
-        insert(to);
-      }
-      moved = true;
-    }
-    return moved;
-  }
-
-  #shift(b: Bucket, index: number, from: BondMember, to: BondMember): void {
+  #shift({ bucket, index, from, to, fromBytes, toBytes }: BucketMove): void {
     const kB = (n: number): number => Math.floor(n / 1024);
-    const [left, right] = [kB(from.txBytes - b.txBytes), kB(to.txBytes + b.txBytes)];
     this.env.log(
       "info",
-      `bond ${this.name}: shift ${kB(b.txBytes)}kB of load (with hash ${index}) from ` +
-        `${from.name} to ${to.name} (now carrying ${left}kB and ${right}kB load, respectively)`,
+      `bond ${this.name}: shift ${kB(bucket.txBytes)}kB of load (with hash ${index}) from ` +
+        `${from.name} to ${to.name} ` +
+        `(now carrying ${kB(fromBytes)}kB and ${kB(toBytes)}kB load, respectively)`,
     );
-    from.txBytes -= b.txBytes;
-    to.txBytes += b.txBytes;
-    b.member = to;
+    bucket.member = to;
     this.#revalidate = true;
   }
-}
-
-/** Buckets to move so that the loads come closer by a tenth of the way to the middle at least. */
-function chooseBuckets(fromBytes: number, toBytes: number, sorted: readonly Bucket[]): Bucket[] {
-  if (sorted.length < 2) {
-    return [];
-  }
-  const idealDelta = Math.floor((fromBytes + toBytes) / 2) - toBytes;
-  const threshold = Math.floor(idealDelta / 10);
-  const chosen: Bucket[] = [];
-  let delta = 0;
-  for (const b of sorted) {
-    if (delta + b.txBytes <= idealDelta) {
-      chosen.push(b);
-      delta += b.txBytes;
-    }
-    if (idealDelta - delta < threshold) {
-      break;
-    }
-  }
-  const smallest = sorted[sorted.length - 1];
-  if (chosen.length === 0 && smallest !== undefined) {
-    delta = smallest.txBytes;
-    chosen.push(smallest);
-  }
-  const newLow = Math.min(fromBytes - delta, toBytes + delta);
-  return newLow > toBytes && newLow - toBytes >= threshold ? chosen : [];
 }

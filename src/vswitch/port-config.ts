@@ -20,7 +20,7 @@ import type { PriorityTags, VlanMode, XBundle } from "../openflow/xbridge.ts";
 import type { Row } from "../ovsdb/database.ts";
 import type { Bridge, BridgePort } from "./bridge.ts";
 import { bundleUpdate, destroyBundle, otherTables } from "./bridge-ports.ts";
-import { macOf } from "./device.ts";
+import { isUp, macOf } from "./device.ts";
 import { smapBool, smapInt } from "./smap.ts";
 
 const VLANS = 4096;
@@ -330,7 +330,7 @@ function configureBond(br: Bridge, b: XBundle, port: BridgePort, row: Row): void
     b.bond.reconfigure(settings, nowMs);
   }
   for (const iface of port.ifaces) {
-    b.bond.registerMember(iface.xport, iface.name, macOf(iface.device), true);
+    b.bond.registerMember(iface.xport, iface.name, macOf(iface.device), isUp(iface.device));
   }
 }
 

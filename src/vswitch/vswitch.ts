@@ -19,6 +19,7 @@ import { vswitchSchema } from "../ovsdb/vswitch-schema.ts";
 import { Backer, type DpType } from "./backer.ts";
 import type { Bridge } from "./bridge.ts";
 import { refreshIface } from "./bridge-ports.ts";
+import { runBridge } from "./bridge-run.ts";
 import { Coverage } from "./coverage.ts";
 import { CtTimeouts } from "./ct-timeouts.ts";
 import type { Device } from "./device.ts";
@@ -220,29 +221,5 @@ export class VSwitch {
     this.coverage.run(nowMs);
     this.recircs.run(nowMs);
     this.status.run();
-  }
-}
-
-/** Ages what a bridge has learned and looks after its bonds. */
-function runBridge(br: Bridge, nowMs: number): void {
-  const { xbridge, ofproto, vs } = br;
-  let revalidate = xbridge.ml.run(nowMs);
-  revalidate = (xbridge.ms?.run(nowMs) ?? false) || revalidate;
-  for (const b of xbridge.xbundles) {
-    if (b.bond !== null) {
-      revalidate = b.bond.run("off", nowMs) || revalidate;
-      b.bond.rebalance(nowMs);
-      if (b.bond.activeMemberChanged) {
-        vs.statusChanged();
-      }
-    }
-  }
-  if (xbridge.mbridge.needRevalidate) {
-    xbridge.mbridge.needRevalidate = false;
-    revalidate = true;
-  }
-  ofproto.run();
-  if (revalidate) {
-    vs.packets?.needRevalidate();
   }
 }
