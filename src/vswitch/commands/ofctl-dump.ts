@@ -10,7 +10,6 @@ import { encodeEchoRequest } from "../../openflow/messages/hello.ts";
 import { OFPQ_ALL } from "../../openflow/messages/names.ts";
 import { encodePortDescRequest } from "../../openflow/messages/port.ts";
 import { encodePortStatsRequest } from "../../openflow/messages/port-stats.ts";
-import { ofpPrint } from "../../openflow/messages/print.ts";
 import {
   encodeQueueConfigRequest,
   encodeQueueStatsRequest,
@@ -27,7 +26,7 @@ import { Text } from "../../openflow/messages/text.ts";
 import { FRAG_NAMES, type SwitchConfig } from "../../openflow/messages/types-switch.ts";
 import type { Command } from "../command.ts";
 import { atoi } from "../../lib/tokens.ts";
-import { ofctlFatal, pulled, type Vconn } from "./ofctl-vconn.ts";
+import { ofctlFatal, type Vconn } from "./ofctl-vconn.ts";
 import { type OfctlSession, runOfctl } from "./ofctl-session.ts";
 
 /** The number of a port named in any way, or the end of the command. */
@@ -41,7 +40,7 @@ export function portNumber(s: OfctlSession, name: string, port: string): number 
 
 export function fetchConfig(v: Vconn): SwitchConfig {
   const replies = v.transact(encodeEmpty("OFPT_GET_CONFIG_REQUEST", v.version, v.nextXid()));
-  const msg = pulled(replies[0] as Uint8Array);
+  const msg = s.pull(replies[0] as Uint8Array);
   if (msg.type !== "GET_CONFIG_REPLY") {
     ofctlFatal(`${v.fullName}: bad reply to config request`);
   }
@@ -69,8 +68,8 @@ function show(s: OfctlSession, name: string): void {
   const v = s.open(name);
   const reply = v.transact(encodeEmpty("OFPT_FEATURES_REQUEST", v.version, v.nextXid()))[0];
   if (reply !== undefined) {
-    s.print(ofpPrint(reply, s.options.verbosity + 1));
-    if (!featuresHavePorts(pulled(reply))) {
+    s.print(s.format(reply, 1));
+    if (!featuresHavePorts(s.pull(reply))) {
       s.dump(v, encodePortDescRequest(v.version, OFPP.ANY, v.nextXid()));
     }
   }
@@ -85,9 +84,9 @@ function dumpTableFeatures(s: OfctlSession, name: string): void {
   const printer = new TablePrinter(text);
   const request = encodeTableFeaturesRequest(v);
   for (const bytes of v.transact(request)) {
-    const msg = pulled(bytes);
+    const msg = s.pull(bytes);
     if (msg.type === "ERROR") {
-      s.print(ofpPrint(bytes, s.options.verbosity + 1));
+      s.print(s.format(bytes, 1));
       continue;
     }
     const list = decodeTableFeatures(msg, true);
@@ -99,7 +98,7 @@ function dumpTableFeatures(s: OfctlSession, name: string): void {
     }
   }
   printer.finish();
-  s.print(`${text.toString().replace(/^\n/, "")}\n`);
+  s.print(`${text.s.replace(/^\n/, "")}\n`);
   v.close();
 }
 

@@ -19,7 +19,6 @@ import {
 import { parseBundleFile } from "../../openflow/messages/bundle.ts";
 import { encodeFlowMod } from "../../openflow/messages/flow-mod.ts";
 import { encodeFlowStatsRequest, pullFlowStats } from "../../openflow/messages/flow-stats.ts";
-import { ofpPrint } from "../../openflow/messages/print.ts";
 import { hexDump } from "../../openflow/messages/text.ts";
 import {
   type FlowMod,
@@ -31,7 +30,7 @@ import { encodePacketOut } from "../../openflow/messages/packet-out.ts";
 import type { BundleMsg } from "../../openflow/messages/types-switch.ts";
 import type { Command } from "../command.ts";
 import { encodeGroupModFor } from "./ofctl-group.ts";
-import { OfctlExit, ofctlFatal, pulled, type Vconn } from "./ofctl-vconn.ts";
+import { OfctlExit, ofctlFatal, type Vconn } from "./ofctl-vconn.ts";
 import { type OfctlSession, runOfctl } from "./ofctl-session.ts";
 
 /** -m this often prints each message that is sent as a hex dump; oftener, as plain hex. */
@@ -119,15 +118,16 @@ export function fetchFlows(
 ): FlowStats[] {
   const flows: FlowStats[] = [];
   for (const bytes of v.transact(encodeFlowStatsRequest(request, protocol, v.nextXid()))) {
-    const msg = pulled(bytes);
+    const msg = s.pull(bytes);
     if (msg.type !== "FLOW_STATS_REPLY") {
-      const text = ofpPrint(bytes, s.options.verbosity + 1);
+      const text = s.format(bytes, 1);
       v.close();
       throw new OfctlExit(1, s.logLine("vconn", "WARN", `received bad reply: ${text}`));
     }
     const c = new Cursor(bytes, msg.bodyOfs);
     for (let fs = pullFlowStats(c, msg); fs !== null; fs = pullFlowStats(c, msg)) {
       if (typeof fs === "string") {
+        s.logSink("WARN", "vconn", `parse error in reply (${fs})`);
         return ofctlFatal("dump flows (Protocol error)");
       }
       // Only OpenFlow 1.5 tells ages here: the real tool does not ask for Nicira's this way.

@@ -23,7 +23,6 @@ import {
   parsePacketOut,
 } from "../../openflow/messages/packet-out.ts";
 import { encodePortMod } from "../../openflow/messages/port.ts";
-import { ofpPrint } from "../../openflow/messages/print.ts";
 import type { Msg } from "../../openflow/messages/raw.ts";
 import { encodeSetConfig, fragFromString } from "../../openflow/messages/switch.ts";
 import { encodeTableMod, parseTableMod, pullTableDesc } from "../../openflow/messages/table.ts";
@@ -51,7 +50,7 @@ import {
   fetchConfig,
   portNumber,
 } from "./ofctl-dump.ts";
-import { OfctlExit, ofctlFatal, pulled, type Vconn } from "./ofctl-vconn.ts";
+import { OfctlExit, ofctlFatal, type Vconn } from "./ofctl-vconn.ts";
 import { type OfctlSession, runOfctl } from "./ofctl-session.ts";
 
 /** Names of mod-port's actions: the bit, and its value when the name stands without "no-". */
@@ -92,9 +91,9 @@ function modPort(s: OfctlSession, [, name = "", port = "", act = ""]: readonly s
 /** Keeps what the user did not ask to change (ovs: fetch_table_desc). */
 function keepTableDesc(s: OfctlSession, v: Vconn, tm: TableMod): TableMod {
   for (const bytes of v.transact(encodeTableDescRequest(v))) {
-    const msg = pulled(bytes);
+    const msg = s.pull(bytes);
     if (msg.type !== "TABLE_DESC_REPLY") {
-      ofctlFatal(`received bad reply: ${ofpPrint(bytes, s.options.verbosity + 1)}`);
+      ofctlFatal(`received bad reply: ${s.format(bytes, 1)}`);
     }
     const td = findTableDesc(msg, tm.tableId);
     if (td !== undefined && tm.eviction !== "default") {
@@ -126,7 +125,7 @@ function renameTable(s: OfctlSession, v: Vconn, tableId: number, name: string): 
   const tables: TableFeatures[] = [];
   const properties = new Map<number, Uint8Array>();
   for (const bytes of v.transact(encodeTableFeaturesRequest(v))) {
-    const msg = pulled(bytes);
+    const msg = s.pull(bytes);
     const list = decodeTableFeatures(msg, true);
     tables.push(...(isErr(list) ? [] : list));
     for (const [id, raw] of rawTableProperties(msg)) {
@@ -149,10 +148,10 @@ function renameTable(s: OfctlSession, v: Vconn, tableId: number, name: string): 
   }
   const parts = m.messages();
   const replies = parts.flatMap((bytes) => v.transact(bytes));
-  const error = replies.find((bytes) => pulled(bytes).type === "ERROR");
+  const error = replies.find((bytes) => s.pull(bytes).type === "ERROR");
   if (error !== undefined) {
     v.close();
-    throw new OfctlExit(1, ofpPrint(error, s.options.verbosity + 1));
+    throw new OfctlExit(1, s.format(error, 1));
   }
 }
 

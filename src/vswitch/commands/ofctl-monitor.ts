@@ -13,7 +13,6 @@ import {
   parseFlowMonitorRequest,
 } from "../../openflow/messages/monitor.ts";
 import { decodePacketInPublic, encodeResume } from "../../openflow/messages/packet-in.ts";
-import { ofpPrint } from "../../openflow/messages/print.ts";
 import { pullMsg } from "../../openflow/messages/raw.ts";
 import { encodeSetConfig } from "../../openflow/messages/switch.ts";
 import { PACKET_IN_FORMAT } from "../../openflow/messages/types-flow.ts";
@@ -94,7 +93,7 @@ function watch(s: OfctlSession, v: Vconn, text: string, id: number): void {
   }
   const msg = encodeFlowMonitorRequest(request, v.protocol, v.nextXid());
   if (s.options.verbosity > 0) {
-    s.print(ofpPrint(msg, s.options.verbosity + 2));
+    s.print(s.format(msg, 2));
   }
   s.dump(v, msg);
 }
@@ -146,8 +145,8 @@ class Monitor implements Background {
   }
 
   #show(bytes: Uint8Array): void {
-    const { timestamp, verbosity } = this.#s.options;
-    const text = ofpPrint(bytes, verbosity + 2, this.#s.shown(this.#v.name));
+    const { timestamp } = this.#s.options;
+    const text = this.#s.format(bytes, 2, this.#s.shown(this.#v.name));
     this.#s.printError(timestamp ? `${this.#now()}: ${text}` : text);
   }
 
@@ -157,7 +156,7 @@ class Monitor implements Background {
   }
 
   #answer(bytes: Uint8Array): void {
-    const msg = pullMsg(bytes);
+    const msg = pullMsg(bytes, this.#s.logSink);
     if (isErr(msg)) {
       return;
     }
@@ -167,7 +166,7 @@ class Monitor implements Background {
       const pin = decodePacketInPublic(msg, { loose: true, tab: null, vlMff: null });
       if (!isErr(pin) && pin.continuation.length > 0) {
         const resume = encodeResume(pin.pin, pin.continuation, this.#v.protocol);
-        const text = ofpPrint(resume, this.#s.options.verbosity + 2, this.#s.shown(this.#v.name));
+        const text = this.#s.format(resume, 2, this.#s.shown(this.#v.name));
         this.#s.printError(`send: ${text}`);
         this.#v.send(resume);
       }

@@ -18,7 +18,7 @@ import { decodeError } from "../../openflow/messages/hello.ts";
 import { NameTable, type NameMaps } from "../../openflow/messages/names.ts";
 import { encodePortDescRequest, pullPhyPorts } from "../../openflow/messages/port.ts";
 import { ofpPrint } from "../../openflow/messages/print.ts";
-import { OFP_HEADER, type RawName } from "../../openflow/messages/raw.ts";
+import { type Msg, OFP_HEADER, pullMsg, type RawName } from "../../openflow/messages/raw.ts";
 import {
   decodeFeaturesAndPorts,
   encodeEmpty,
@@ -36,9 +36,11 @@ import {
 } from "../../openflow/messages/version.ts";
 import type { CommandContext, Reply } from "../command.ts";
 import { defaultOfctlOptions, type OfctlOptions } from "../ofctl-options.ts";
-import { OfctlExit, ofctlFatal, openVconn, pulled, type Vconn } from "./ofctl-vconn.ts";
+import { OfctlExit, ofctlFatal, openVconn, type Vconn } from "./ofctl-vconn.ts";
 
 const OF13 = 4;
+/** Lines of each module that the tool's log lets through in its short life. */
+const MODULE_LOG_BURST = 5;
 
 export class OfctlSession {
   readonly ctx: CommandContext;
@@ -105,10 +107,16 @@ export class OfctlSession {
     return { ports: null, tables: null, log: this.logSink };
   }
 
-  /** The real tool's log goes to standard error. */
+  /** The real tool's log goes to standard error, a few lines of each module. */
   readonly logSink: LogSink = (level, module, text) => {
-    this.printError(this.logLine(module, level, text));
+    const lines = this.#moduleLines.get(module) ?? 0;
+    this.#moduleLines.set(module, lines + 1);
+    if (lines < MODULE_LOG_BURST) {
+      this.printError(this.logLine(module, level, text));
+    }
   };
+
+  readonly #moduleLines = new Map<string, number>();
 
   #logLines = 0;
 
@@ -118,6 +126,17 @@ export class OfctlSession {
     const when = new Date(this.ctx.vs.clock.wallMs()).toISOString().slice(0, 19);
     const serial = String(this.#logLines).padStart(5, "0");
     return `${when}Z|${serial}|${module}|${level}|${text}\n`;
+  }
+
+  /** The text of a message, with more detail than the user asked for; the log says what is wrong. */
+  format(bytes: Uint8Array, more: number, names?: NameMaps): string {
+    return ofpPrint(bytes, this.options.verbosity + more, names, this.logSink);
+  }
+
+  /** A message that must be well-formed, because the switch of this process made it. */
+  pull(bytes: Uint8Array): Msg {
+    const msg = pullMsg(bytes, this.logSink);
+    return isErr(msg) ? ofctlFatal(`decode error: ${msg}`) : msg;
   }
 
   get #acceptNames(): boolean {
@@ -152,7 +171,7 @@ export class OfctlSession {
     if (map === undefined) {
       map = new NameTable();
       this.#tables.set(name, map);
-      for (const [id, table] of this.withVconn(name, (v) => fetchTableNames(v))) {
+      for (const [id, table] of this.withVconn(name, (v) => fetchTableNames(this, v))) {
         map.put(id, table);
       }
     }
@@ -176,7 +195,7 @@ export class OfctlSession {
   fetchPorts(v: Vconn): PhyPort[] {
     if (v.version < OF13) {
       const request = encodeEmpty("OFPT_FEATURES_REQUEST", v.version, v.nextXid());
-      const msg = pulled(v.transact(request)[0] as Uint8Array);
+      const msg = this.pull(v.transact(request)[0] as Uint8Array);
       if (msg.type !== "FEATURES_REPLY") {
         ofctlFatal(`${v.name}: received bad features reply`);
       }
@@ -187,9 +206,9 @@ export class OfctlSession {
     }
     const ports: PhyPort[] = [];
     for (const bytes of v.transact(encodePortDescRequest(v.version, OFPP.ANY, v.nextXid()))) {
-      const msg = pulled(bytes);
+      const msg = this.pull(bytes);
       if (msg.type !== "PORT_DESC_STATS_REPLY") {
-        ofctlFatal(`received bad reply: ${ofpPrint(bytes, this.options.verbosity + 1)}`);
+        ofctlFatal(`received bad reply: ${this.format(bytes, 1)}`);
       }
       ports.push(...pullPhyPorts(new Cursor(bytes, msg.bodyOfs), msg.version).ports);
     }
@@ -263,7 +282,7 @@ export class OfctlSession {
   /** Sends a request and prints all replies (ovs: dump_transaction). */
   dump(v: Vconn, request: Uint8Array): void {
     for (const reply of v.transact(request)) {
-      this.print(ofpPrint(reply, this.options.verbosity + 1, this.shown(v.name)));
+      this.print(this.format(reply, 1, this.shown(v.name)));
     }
   }
 
@@ -278,7 +297,7 @@ export class OfctlSession {
   transactNoreply(v: Vconn, request: Uint8Array): void {
     const reply = v.transactNoreply(request);
     if (reply !== null) {
-      const text = ofpPrint(reply, this.options.verbosity + 2, this.shown(v.name));
+      const text = this.format(reply, 2, this.shown(v.name));
       v.close();
       throw new OfctlExit(1, text);
     }
@@ -289,7 +308,7 @@ export class OfctlSession {
     const outcome = v.transactBundle(requests, OFPBF.ORDERED | OFPBF.ATOMIC);
     let next = 0;
     for (const bytes of outcome.errors) {
-      const error = decodeError(pulled(bytes));
+      const error = decodeError(this.pull(bytes));
       if (error === null) {
         this.printError("***decode error***");
         continue;
@@ -299,7 +318,7 @@ export class OfctlSession {
       const at = requests.findIndex((r, i) => i >= next && getU32(r, OFP_HEADER.XID) === xid);
       next = at < 0 ? requests.length : at + 1;
       const about = requests[at] ?? error.payload;
-      const text = ofpPrint(about, this.options.verbosity + 1, this.shown(v.name));
+      const text = this.format(about, 1, this.shown(v.name));
       this.printError(`Error ${error.err} for: ${text}`);
     }
     if (!outcome.ok) {
@@ -309,12 +328,12 @@ export class OfctlSession {
   }
 }
 
-function fetchTableNames(v: Vconn): [number, string][] {
+function fetchTableNames(s: OfctlSession, v: Vconn): [number, string][] {
   const stats = v.version < OF13;
   const raw = stats ? "OFPST_TABLE_REQUEST" : "OFPST13_TABLE_FEATURES_REQUEST";
   const names: [number, string][] = [];
   for (const bytes of v.transact(encodeEmpty(raw, v.version, v.nextXid()))) {
-    const msg = pulled(bytes);
+    const msg = s.pull(bytes);
     if (stats) {
       const c = new Cursor(bytes, msg.bodyOfs);
       for (let t = pullTableStats(c, msg); t !== null && !isErr(t); t = pullTableStats(c, msg)) {

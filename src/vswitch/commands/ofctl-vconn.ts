@@ -15,9 +15,9 @@ import {
   encodeBundleAdd,
   encodeBundleCtrl,
 } from "../../openflow/messages/bundle.ts";
-import { isErr, type OfpErr } from "../../openflow/messages/errors.ts";
+import { isErr } from "../../openflow/messages/errors.ts";
 import { encodeBarrierRequest } from "../../openflow/messages/hello.ts";
-import { type Msg, OFP_HEADER, pullMsg, setXid } from "../../openflow/messages/raw.ts";
+import { OFP_HEADER, pullMsg, setXid } from "../../openflow/messages/raw.ts";
 import { formatVersionBitmap, protocolFromVersion } from "../../openflow/messages/version.ts";
 import { handleMessage } from "../../openflow/ofproto-handle.ts";
 import type { VSwitch } from "../vswitch.ts";
@@ -162,15 +162,6 @@ export class Vconn {
 export interface BundleOutcome {
   readonly ok: boolean;
   readonly errors: readonly Uint8Array[];
-}
-
-/** A message that must be well-formed, because the switch of this process made it. */
-export function pulled(bytes: Uint8Array): Msg {
-  const msg = pullMsg(bytes);
-  if (isErr(msg)) {
-    ofctlFatal(`decode error: ${msg satisfies OfpErr}`);
-  }
-  return msg;
 }
 
 /** Gives a copy of a message another xid. */
