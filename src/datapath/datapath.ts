@@ -41,6 +41,8 @@ export const RECIRC_DEPTH_MAX = 6;
 const PORT_NO_MAX = 65535;
 /** Packets that one call of run() takes from the ports, so that a loop of devices ends. */
 export const RUN_PACKETS_MAX = 100000;
+/** ovs: DEFAULT_EM_FLOW_INSERT_INV_PROB. */
+export const EMC_INSERT_INV_PROB = 100;
 /** ovs: BOND_MASK. */
 const BOND_MASK = 0xff;
 
@@ -80,6 +82,10 @@ export interface DpStats {
   exactHits: number;
   maskedHits: number;
   maskedLookups: number;
+  /** The part of maskedLookups that ended in a hit. */
+  hitLookups: number;
+  recirculations: number;
+  outputs: number;
 }
 
 /** One entry of a bond that the datapath spreads over itself. */
@@ -120,10 +126,15 @@ export class Datapath implements ExecuteEnv {
     exactHits: 0,
     maskedHits: 0,
     maskedLookups: 0,
+    hitLookups: 0,
+    recirculations: 0,
+    outputs: 0,
   };
   readonly meters = new Map<number, DpMeter>();
   readonly bonds = new Map<number, readonly BondEntry[]>();
   readonly sourcePorts = { min: 32768, max: 61000 };
+  /** One in so many packets enters the exact-match cache; 0 turns it off. */
+  emcInsertInvProb = EMC_INSERT_INV_PROB;
   /** VLAN headers that are parsed (`other_config:vlan-limit`). */
   vlanLimit = 1;
   upcalls: UpcallHandler | null = null;
@@ -256,7 +267,8 @@ export class Datapath implements ExecuteEnv {
     if (flow !== null) {
       this.stats.hits++;
       this.stats.maskedHits++;
-      this.flows.emcInsert(key, hash, flow);
+      this.stats.hitLookups += this.flows.lookups;
+      this.emcInsert(key, hash, flow);
       this.hit(p, key, flow);
       return;
     }
@@ -297,13 +309,21 @@ export class Datapath implements ExecuteEnv {
     exactNoVlan(install.mask);
     const existing = this.flows.lookup(key);
     if (existing !== null) {
-      this.flows.emcInsert(key, hash, existing);
+      this.emcInsert(key, hash, existing);
       this.upcalls?.installed(install.owner, null);
       return;
     }
     const flow = this.flows.insert(key, install.mask, install.actions, install.owner);
     this.upcalls?.installed(install.owner, flow);
     if (flow !== null) {
+      this.emcInsert(key, hash, flow);
+    }
+  }
+
+  /** Only now and then, so that flows with many packets take the cache (ovs: emc_insert_min). */
+  private emcInsert(key: FlowKey, hash: number, flow: Megaflow): void {
+    const inv = this.emcInsertInvProb;
+    if (inv === 1 || (inv > 1 && this.rng.u32() <= 0xffffffff / inv)) {
       this.flows.emcInsert(key, hash, flow);
     }
   }
@@ -316,6 +336,7 @@ export class Datapath implements ExecuteEnv {
       this.counters.inc("datapath_drop_invalid_port", batch.packets.length);
       return;
     }
+    this.stats.outputs += batch.packets.length;
     for (const p of batch.packets) {
       const cut = batch.trunc ? p.cutBytes : 0;
       p.end -= cut;
@@ -391,6 +412,7 @@ export class Datapath implements ExecuteEnv {
 
   private inputAgain(batch: PacketBatch): void {
     this.depth++;
+    this.stats.recirculations += batch.packets.length;
     for (const p of [...batch.packets]) {
       this.input(p);
     }

@@ -184,8 +184,6 @@ export class FlowCache {
   private readonly emcHash = new Uint32Array(EMC_ENTRIES);
   /** Subtables that the last look-up went through. */
   lookups = 0;
-  /** Turns the exact-match cache off, as `emc-insert-inv-prob=0` does. */
-  emcEnabled = true;
 
   get size(): number {
     return this.flows.size;
@@ -290,9 +288,6 @@ export class FlowCache {
   }
 
   emcInsert(key: FlowKey, hash: number, f: Megaflow): void {
-    if (!this.emcEnabled) {
-      return;
-    }
     this.emcKeys ??= new Uint32Array(EMC_ENTRIES * KEY_WORDS);
     let victim = emcIndex(hash, 0);
     for (let probe = 0; probe < EMC_PROBES; probe++) {

@@ -19,7 +19,9 @@ import {
   type Tool,
 } from "./command.ts";
 import { DPCTL_COMMANDS } from "./commands/dpctl.ts";
+import { DPCTL_DP_COMMANDS, dpctlList } from "./commands/dpctl-dps.ts";
 import { DPIF_COMMANDS } from "./commands/dpif.ts";
+import { DPIF_NETDEV_COMMANDS } from "./commands/dpif-netdev.ts";
 import { BOND_COMMANDS } from "./commands/bond.ts";
 import { DPCTL_TEXT_COMMANDS } from "./commands/dpctl-text.ts";
 import { FDB_COMMANDS } from "./commands/fdb.ts";
@@ -40,6 +42,9 @@ import { getoptLong, type OptSpec } from "./getopt.ts";
 import { formatOptionList, parseOfctlOptions, VLOG_OPTIONS } from "./ofctl-options.ts";
 import { OVS_VERSION, type VSwitch } from "./vswitch.ts";
 
+/** No upper limit to the number of arguments. */
+const ANY = Number.MAX_SAFE_INTEGER;
+
 const LIST_COMMANDS: Command = {
   tool: "ovs-appctl",
   name: "list-commands",
@@ -49,9 +54,19 @@ const LIST_COMMANDS: Command = {
   run: () => appctlOk(`The available commands are:\n${formatCommandList("ovs-appctl")}`),
 };
 
+const DPCTL_LIST_COMMANDS: Command = {
+  tool: "ovs-appctl",
+  name: "dpctl/list-commands",
+  usage: "",
+  args: [0, ANY],
+  doc: "Lists the commands of datapaths.",
+  run: () => appctlOk(dpctlList(COMMANDS)),
+};
+
 /** All rows, family by family. */
 export const COMMANDS: readonly Command[] = [
   LIST_COMMANDS,
+  DPCTL_LIST_COMMANDS,
   ...MISC_COMMANDS,
   ...DAEMON_COMMANDS,
   ...BRIDGE_COMMANDS,
@@ -68,7 +83,9 @@ export const COMMANDS: readonly Command[] = [
   ...TRACE_COMMANDS,
   ...NETDEV_DUMMY_COMMANDS,
   ...DPCTL_COMMANDS,
+  ...DPCTL_DP_COMMANDS,
   ...DPIF_COMMANDS,
+  ...DPIF_NETDEV_COMMANDS,
   ...UPCALL_COMMANDS,
 ];
 

@@ -57,6 +57,11 @@ export class DpctlRun {
     return false;
   }
 
+  /** Prints a line about something wrong that does not make the command fail. */
+  note(text: string): void {
+    this.out += `ovs-vswitchd: ${text}\n`;
+  }
+
   reply(): Reply {
     return this.failed ? appctlError(this.out) : appctlOk(this.out);
   }

@@ -3,32 +3,28 @@
 // Connection tracking has its own file of dpctl commands. ovs: lib/dpctl.c.
 
 import type { Megaflow } from "../../datapath/flow-cache.ts";
-import { exactNoVlan } from "../../datapath/datapath.ts";
-import { odpFlowKeyToFlow, odpFlowKeyToMask } from "../../datapath/odp-flow.ts";
+import { miniflowBits } from "../../datapath/miniflow-bits.ts";
 import {
   ODP_SUPPORT_ALL,
   odpFlowKeyFromFlow,
   odpFlowKeyFromMask,
 } from "../../datapath/odp-flow-from.ts";
-import type { OdpAction } from "../../datapath/odp-action.ts";
 import { formatOdpActions } from "../../datapath/odp-text-actions.ts";
 import type { PortNames } from "../../datapath/odp-text-fields.ts";
 import { formatOdpFlow } from "../../datapath/odp-text.ts";
-import { parseOdpFlow } from "../../datapath/odp-text-parse.ts";
-import { parseOdpActions } from "../../datapath/odp-text-parse-actions.ts";
 import { TNL_F_UDPIF } from "../../flow/extract.ts";
-import { type FlowKey, get, getU, K } from "../../flow/flow-key.ts";
+import { type FlowKey, get, K } from "../../flow/flow-key.ts";
 import { NameTable } from "../../openflow/messages/names.ts";
 import { parseExactFlow } from "../../openflow/match-parse.ts";
-import { decodeUtf8, putU32 } from "../../lib/bytes.ts";
+import { putU32 } from "../../lib/bytes.ts";
 import { formatTcpFlags } from "../../packet/l4.ts";
 import type { Command } from "../command.ts";
 import { formatDeviceConfig } from "../device-config.ts";
 import type { DatapathPair } from "../packets.ts";
-import { allPortNames, type DpctlRun, dpctlRow, type Errno } from "./dpctl-params.ts";
+import { DPCTL_FLOW_COMMANDS, findUfid, formatUfid } from "./dpctl-flows.ts";
+import { allPortNames, type DpctlRun, dpctlRow } from "./dpctl-params.ts";
 
 const ANY = Number.MAX_SAFE_INTEGER;
-const ODPP_NONE = 0xffffffff;
 const DUMP_TYPES = [
   "ovs",
   "tc",
@@ -79,15 +75,6 @@ export function formatMegaflowKey(
   return formatOdpFlow(odpFlowKeyFromFlow(p), odpFlowKeyFromMask(p, f.mask), names, verbose);
 }
 
-/** A number that looks like the unique id of a flow. */
-export function formatUfid(f: Megaflow): string {
-  const hex = (n: number) => (n >>> 0).toString(16).padStart(8, "0");
-  const a = hex(Math.imul(f.id, 0x9e3779b1));
-  const b = hex(Math.imul(f.id ^ 0x5bd1e995, 0x85ebca6b));
-  const c = hex(Math.imul(f.id + 0x27d4eb2f, 0xc2b2ae35));
-  return `ufid:${a}-${b.slice(0, 4)}-${b.slice(4)}-${c.slice(0, 4)}-${c.slice(4)}${hex(f.id)}`;
-}
-
 function formatFlow(r: DpctlRun, pair: DatapathPair, f: Megaflow): string {
   const names = r.portNames(pair);
   const verbose = r.verbosity > 0;
@@ -99,13 +86,8 @@ function formatFlow(r: DpctlRun, pair: DatapathPair, f: Megaflow): string {
   return `${ufid}${key}, ${stats}${layer}, actions:${formatOdpActions(f.actions, names)}${extra}`;
 }
 
-/** Words of the miniflow by which the flow is looked up (ovs: dp_netdev_flow_add). */
 function extraInfo(f: Megaflow): string {
-  let words = 0;
-  for (const w of f.mask) {
-    words += w !== 0 ? 1 : 0;
-  }
-  return `miniflow_bits(${Math.ceil(words / 2)},0)`;
+  return `miniflow_bits(${miniflowBits(f.mask).join(",")})`;
 }
 
 interface DumpArgs {
@@ -229,9 +211,9 @@ function showOne(r: DpctlRun, { dp, backer }: DatapathPair): void {
       const s = p.device?.netdev?.stats;
       const rx = [s?.rxPackets ?? 0, s?.rxBytes ?? 0] as const;
       const tx = [s?.txPackets ?? 0, s?.txBytes ?? 0] as const;
-      r.print(`    RX packets:${rx[0]} errors:0 dropped:0 overruns:0 frame:0\n`);
-      r.print(`    TX packets:${tx[0]} errors:0 dropped:0 aborted:0 carrier:0\n`);
-      r.print("    collisions:0\n");
+      r.print(`    RX packets:${rx[0]} errors:? dropped:? overruns:? frame:?\n`);
+      r.print(`    TX packets:${tx[0]} errors:? dropped:? aborted:? carrier:?\n`);
+      r.print("    collisions:?\n");
       r.print(`    RX bytes:${rx[1]}${human(rx[1])}  TX bytes:${tx[1]}${human(tx[1])}\n`);
     }
   }
@@ -249,113 +231,6 @@ function human(bytes: number): string {
   return "";
 }
 
-type PutMode = "add" | "mod";
-
-interface FlowText {
-  readonly flow: FlowKey;
-  readonly mask: FlowKey;
-}
-
-/** A flow and its mask from text; the mask is exact if the text has none. */
-function parseFlowText(r: DpctlRun, pair: DatapathPair, text: string): FlowText | null {
-  const names = new Map([...allPortNames(pair)].map(([no, name]) => [name, no]));
-  const parsed = parseOdpFlow(text, names, true);
-  if (!parsed.ok) {
-    r.error("EINVAL", `parsing flow key (${parsed.error.message})`);
-    return null;
-  }
-  const key = odpFlowKeyToFlow(parsed.value.key, pair.dp.vlanLimit);
-  if (key.fitness !== "perfect" && key.fitness !== "too_little") {
-    r.error("EINVAL", "updating flow table");
-    return null;
-  }
-  const mask = odpFlowKeyToMask(parsed.value.mask, key.flow, pair.dp.vlanLimit);
-  if (mask.fitness === "error" || getU(mask.flow, K.in_port) !== ODPP_NONE) {
-    r.error("EINVAL", "updating flow table");
-    return null;
-  }
-  exactNoVlan(mask.flow);
-  return { flow: key.flow, mask: mask.flow };
-}
-
-function putFlow(r: DpctlRun, mode: PutMode): void {
-  const pair = r.open(4);
-  if (pair === null) {
-    return;
-  }
-  const [flowText = "", actionsText = ""] = r.argv.slice(-2);
-  putFlowText(r, pair, mode, {
-    flowText: flowText.replace(/^ufid:[0-9a-f-]+,?\s*/, ""),
-    actionsText,
-  });
-}
-
-function putFlowText(
-  r: DpctlRun,
-  pair: DatapathPair,
-  mode: PutMode,
-  text: { readonly flowText: string; readonly actionsText: string },
-): void {
-  const parsed = parseFlowText(r, pair, text.flowText);
-  if (parsed === null) {
-    return;
-  }
-  const actions: readonly OdpAction[] | null = parseOdpActions(text.actionsText, new Map());
-  if (actions === null) {
-    r.error("EINVAL", "parsing actions");
-    return;
-  }
-  const old = pair.dp.flows.lookup(parsed.flow);
-  let errno: Errno | null = null;
-  if (mode === "add") {
-    errno = old === null ? null : "EEXIST";
-    if (old === null) {
-      pair.dp.flows.insert(parsed.flow, parsed.mask, actions, null);
-    }
-  } else if (old === null) {
-    errno = "ENOENT";
-  } else {
-    old.actions = actions;
-  }
-  if (errno !== null) {
-    r.error(errno, "updating flow table");
-  } else if (r.statistics) {
-    r.print("packets:0, bytes:0, used:never\n");
-  }
-}
-
-function delFlow(r: DpctlRun): void {
-  const pair = r.open(3);
-  if (pair === null) {
-    return;
-  }
-  const text = r.argv[r.argv.length - 1] as string;
-  const byUfid = text.startsWith("ufid:") ? findUfid(pair, text) : null;
-  const parsed = byUfid === null ? parseFlowText(r, pair, text) : null;
-  if (byUfid === null && parsed === null) {
-    return;
-  }
-  const flow = byUfid ?? (parsed === null ? null : pair.dp.flows.lookup(parsed.flow));
-  if (flow === null) {
-    r.error("ENOENT", "deleting flow");
-    r.print("Perhaps you need to specify a UFID?\n");
-    return;
-  }
-  if (r.statistics) {
-    r.print(`${formatFlowStats(flow, pair.dp.clock.nowMs())}\n`);
-  }
-  pair.udpif.deleteFlow(flow);
-}
-
-function findUfid(pair: DatapathPair, text: string): Megaflow | null {
-  for (const f of pair.dp.flows.values()) {
-    if (text.startsWith(formatUfid(f))) {
-      return f;
-    }
-  }
-  return null;
-}
-
 function getFlow(r: DpctlRun): void {
   const pair = r.open(3);
   if (pair === null) {
@@ -363,7 +238,8 @@ function getFlow(r: DpctlRun): void {
   }
   const text = r.argv[r.argv.length - 1] as string;
   if (!text.startsWith("ufid:")) {
-    r.error(null, "parsing flow ufid");
+    // As in OVS, this error does not make the command fail.
+    r.note("parsing flow ufid");
     return;
   }
   const f = findUfid(pair, text);
@@ -374,52 +250,26 @@ function getFlow(r: DpctlRun): void {
   }
 }
 
-/** Lines `add FLOW ACTIONS` and the like; the first word may be left out. */
-function processFlows(r: DpctlRun, mode: PutMode | "del"): void {
-  const pair = r.open(3);
-  if (pair === null) {
-    return;
-  }
-  const name = r.argv[r.argv.length - 1] as string;
-  const file = r.ctx.vs.fs.readFile(name);
-  if (!file.ok) {
-    r.error(null, `${name}: open failed (${file.message})`);
-    return;
-  }
-  const lines = decodeUtf8(file.value).split("\n");
-  for (const line of lines) {
-    const m = /^(?:(add|modify|delete)\s+)?(\S.*)$/.exec(line.replace(/#.*/, "").trim());
-    if (m === null) {
-      continue;
-    }
-    const verb =
-      m[1] === undefined ? mode : m[1] === "modify" ? "mod" : m[1] === "add" ? "add" : "del";
-    const text = m[2] as string;
-    if (verb === "del") {
-      const parsed = parseFlowText(r, pair, text);
-      const flow = parsed === null ? null : pair.dp.flows.lookup(parsed.flow);
-      if (flow !== null) {
-        pair.udpif.deleteFlow(flow);
-      }
+/** There are no caches whose size could be told or changed. */
+function cacheSizes(r: DpctlRun): void {
+  const names = r.argv.slice(1);
+  const pairs = names.length === 0 ? r.datapaths() : names.map((n) => r.find(n));
+  pairs.forEach((pair, i) => {
+    if (pair === null) {
+      r.error("ENODEV", `Opening datapath ${names[i]} failed`);
     } else {
-      const cut = text.search(/\s/);
-      const flowText = cut < 0 ? text : text.slice(0, cut);
-      putFlowText(r, pair, verb, { flowText, actionsText: cut < 0 ? "" : text.slice(cut + 1) });
+      r.print(`${pair.dp.type}@${pair.dp.name}:\n`);
     }
-    if (r.failed) {
-      return;
-    }
-  }
+  });
 }
 
-function delFlows(r: DpctlRun): void {
-  if ((!r.hasDatapathArg && r.argv.length === 2) || r.argv.length > 2) {
-    processFlows(r, "del");
-    return;
-  }
-  const pair = r.open(2);
-  if (pair !== null) {
-    pair.dp.flows.clear();
+function setCacheSize(r: DpctlRun): void {
+  if (!/^\s*[-+]?\d/.test(r.argv[3] ?? "")) {
+    r.error("EINVAL", "size is malformed");
+  } else if (r.find(r.argv[1] ?? "") === null) {
+    r.error("ENODEV", `Opening datapath ${r.argv[1]} failed`);
+  } else {
+    r.error("EOPNOTSUPP", "Setting caches not supported");
   }
 }
 
@@ -437,29 +287,13 @@ export const DPCTL_COMMANDS: readonly Command[] = [
     "Prints the flows of a datapath.",
     dumpFlows,
   ),
-  dpctlRow("add-flow", "[dp] flow actions", [2, 3], "Adds a datapath flow.", (r) =>
-    putFlow(r, "add"),
-  ),
-  dpctlRow(
-    "mod-flow",
-    "[dp] flow actions",
-    [2, 3],
-    "Changes the actions of a datapath flow.",
-    (r) => putFlow(r, "mod"),
-  ),
   dpctlRow("get-flow", "[dp] ufid", [1, 2], "Prints one datapath flow.", getFlow),
-  dpctlRow("del-flow", "[dp] flow", [1, 2], "Deletes a datapath flow.", delFlow),
-  dpctlRow("add-flows", "[dp] file", [1, 2], "Adds the datapath flows of a file.", (r) =>
-    processFlows(r, "add"),
-  ),
-  dpctlRow("mod-flows", "[dp] file", [1, 2], "Changes the datapath flows of a file.", (r) =>
-    processFlows(r, "mod"),
-  ),
-  dpctlRow(
-    "del-flows",
-    "[dp] [file]",
-    [0, 2],
-    "Deletes all datapath flows, or a file's.",
-    delFlows,
-  ),
+  dpctlRow("cache-get-size", "[dp]", [0, 1], "Shows the sizes of caches.", cacheSizes),
+  dpctlRow("cache-set-size", "dp cache <size>", [3, 3], "Sets a cache's size.", setCacheSize),
+  dpctlRow("offload-stats-show", "[dp]", [0, 1], "Shows what hardware does.", (r) => {
+    if (r.open(2) !== null) {
+      r.error("EINVAL", "retrieving offload statistics");
+    }
+  }),
+  ...DPCTL_FLOW_COMMANDS,
 ];

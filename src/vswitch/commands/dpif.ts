@@ -3,6 +3,8 @@
 // ovs: ofproto/ofproto-dpif.c ofproto_unixctl_dpif_*.
 
 import { formatOdpActions } from "../../datapath/odp-text-actions.ts";
+import { hashString } from "../../lib/hash.ts";
+import { OvsMap } from "../../lib/hmap.ts";
 import { strToInt } from "../../lib/number.ts";
 import { type DpSupport, ODPP_NONE } from "../../openflow/xbridge.ts";
 import { xlateLookup } from "../../openflow/xlate-lookup.ts";
@@ -17,7 +19,8 @@ import {
 } from "../command.ts";
 import { formatDeviceConfig } from "../device-config.ts";
 import type { VSwitch } from "../vswitch.ts";
-import { formatFlowStats, formatMegaflowKey, formatUfid } from "./dpctl.ts";
+import { formatFlowStats, formatMegaflowKey } from "./dpctl.ts";
+import { formatUfid } from "./dpctl-flows.ts";
 import { allPortNames, packetsOf } from "./dpctl-params.ts";
 
 const ANY = Number.MAX_SAFE_INTEGER;
@@ -130,10 +133,19 @@ function showFeatures(ctx: CommandContext, argv: readonly string[]): Reply {
   return appctlOk(lines.join(""));
 }
 
-/** A feature with its present value and, if that differs, what the datapath can do. */
-function featureLine(b: Backer, name: keyof DpSupport): string {
-  const title = FEATURES.find(([n]) => n === name)?.[1] ?? name;
-  return `${name} [${title}]: [run time]${b.support[name]}, [boot time]${b.bootSupport[name]}\n`;
+/** A feature with its present value and what the datapath could do at first. */
+function featureLine(b: Backer, name: keyof DpSupport, title: string): string {
+  const { support, bootSupport } = b;
+  return `${name} (${title}) : [run time]:${support[name]}, [boot time]:${bootSupport[name]}\n`;
+}
+
+/** All features in the order of the hash map in which Open vSwitch keeps them. */
+function featureLines(b: Backer): string {
+  const order = new OvsMap<string, (typeof FEATURES)[number]>((name) => hashString(name));
+  for (const row of FEATURES) {
+    order.set(row[0], row);
+  }
+  return [...order.values()].map(([name, title]) => featureLine(b, name, title)).join("");
 }
 
 /** Changes a feature; a text says why not. */
@@ -172,14 +184,15 @@ function setFeatures(ctx: CommandContext, argv: readonly string[]): Reply {
   }
   const { backer } = bridge;
   if (argv.length < 3) {
-    return appctlOk(FEATURES.map(([name]) => featureLine(backer, name)).join(""));
+    return appctlOk(featureLines(backer));
   }
-  const name = FEATURES.find(([n]) => n === argv[2])?.[0];
-  if (name === undefined) {
+  const feature = FEATURES.find(([n]) => n === argv[2]);
+  if (feature === undefined) {
     return appctlOk("Unexpected support field");
   }
+  const [name, title] = feature;
   if (argv.length < 4) {
-    return appctlOk(featureLine(backer, name));
+    return appctlOk(featureLine(backer, name, title));
   }
   const error = changeFeature(backer, name, argv[3] ?? "");
   if (error === "") {

@@ -6,9 +6,8 @@ import type { DummyNetdev } from "../../datapath/dummy-netdev.ts";
 import { odpFlowKeyToFlow } from "../../datapath/odp-flow.ts";
 import { parseOdpFlow } from "../../datapath/odp-text-parse.ts";
 import { flowCompose, packetExpand } from "../../flow/compose.ts";
-import { putIpv6Prefix } from "../../lib/address.ts";
+import { ipv6PrefixBits } from "../../lib/address.ts";
 import { parseHexPrefix } from "../../lib/bytes.ts";
-import { strToInt } from "../../lib/number.ts";
 import { parseIpv4Masked, parseIpv6Masked } from "../../lib/scan.ts";
 import { atoi } from "../../lib/tokens.ts";
 import { ETH } from "../../packet/ethernet.ts";
@@ -24,7 +23,7 @@ import type { VSwitch } from "../vswitch.ts";
 
 const ANY = Number.MAX_SAFE_INTEGER;
 /** ovs: ETH_TOTAL_MIN. */
-const ETH_TOTAL_MIN = 64;
+const ETH_TOTAL_MIN = 60;
 const L7_BYTES = 64;
 
 function dummy(vs: VSwitch, name: string | undefined): DummyNetdev | null {
@@ -151,11 +150,9 @@ function ip6addr(ctx: CommandContext, argv: readonly string[]): Reply {
   if (!r.ok) {
     return appctlError(r.error.message);
   }
-  const bits = text.includes("/") ? strToInt(text.slice(text.indexOf("/") + 1)) : 128;
-  if (bits === undefined) {
+  if (ipv6PrefixBits(mask) < 0) {
     return appctlError(`${text}: IPv6 CIDR network required`);
   }
-  putIpv6Prefix(bits, mask);
   dev.ip6 = ip;
   dev.ip6Mask = mask;
   ctx.vs.deviceChanged(dev.name);
