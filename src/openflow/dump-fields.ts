@@ -14,17 +14,37 @@ import { OFPP } from "../flow/ofp-port.ts";
 import { prefixMask32 } from "../lib/address.ts";
 import { hexValue } from "../lib/bytes.ts";
 
+/** What stands between keys: comma and white space. */
+export function isSeparator(code: number): boolean {
+  return code === 44 || code === 32 || code === 9 || code === 10 || code === 13;
+}
+
+function isPlain(code: number): boolean {
+  return (code >= 48 && code <= 57) || code === 46 || (code >= 97 && code <= 122);
+}
+
 /** A position in a line that moves along as something is read. */
 export class LineCursor {
   text = "";
   pos = 0;
+  /** Where the keys of the line end. */
   end = 0;
+  /** Whether "=" stood in front of `pos`. */
+  hasValue = false;
   /** What the last reader found; of 48 and 64 bits the upper part is in `hi`. */
   value = 0;
   hi = 0;
 
+  /** Whether a value ends here: at the end, a comma or a blank. */
   atEnd(): boolean {
-    return this.pos === this.end;
+    return this.pos >= this.end || isSeparator(this.text.charCodeAt(this.pos));
+  }
+
+  /** Moves on over digits, dots and letters. */
+  plainToEnd(): void {
+    while (this.pos < this.end && isPlain(this.text.charCodeAt(this.pos))) {
+      this.pos++;
+    }
   }
 
   skip(code: number): boolean {

@@ -22,7 +22,7 @@ import type { TunTable } from "../flow/tun-metadata.ts";
 import type { ParseError } from "../lib/errors.ts";
 import { KeyValueScan } from "../lib/scan.ts";
 import type { Action } from "./actions/types.ts";
-import { fastReader, LineCursor, NOT_FAST } from "./dump-fields.ts";
+import { fastReader, isSeparator, LineCursor, NOT_FAST } from "./dump-fields.ts";
 import {
   type FlowDraft,
   finishMatch,
@@ -105,7 +105,7 @@ export class DumpReader {
 
   /** A blank line, the header of a reply, or something that is no flow. */
   #noActions(text: string): DumpLine {
-    if (/^[ \t\r\n]*$/.test(text) || /^\w+ reply \(/.test(text)) {
+    if (/^[ \t\r\n]*$/.test(text) || /^\s*\w+ reply \(/.test(text)) {
       return "skipped";
     }
     this.error = { message: "must specify an action", text, offset: text.length };
@@ -132,6 +132,7 @@ export class DumpReader {
   #head(text: string, from: number, end: number): boolean {
     const c = this.#cursor;
     c.text = text;
+    c.end = end;
     let i = from;
     for (;;) {
       while (i < end && isSeparator(text.charCodeAt(i))) {
@@ -148,18 +149,11 @@ export class DumpReader {
         code = text.charCodeAt(++i);
       }
       const reader = KEY_READERS.find(hash, text, start, i);
-      c.pos = i;
-      if (i < end && code === EQUALS) {
-        c.pos = i + 1;
+      // A reader sees the value, or for a word without value the end of it.
+      c.pos = i < end && code === EQUALS ? i + 1 : i;
+      c.hasValue = c.pos > i;
+      if (reader?.(this, c) === true) {
         i = c.pos;
-        while (i < end && !isValueEnd(text.charCodeAt(i))) {
-          i++;
-        }
-      }
-      c.end = i;
-      // A parenthesis protects what follows it: that is for the general parser to see.
-      const plain = i >= end || isSeparator(text.charCodeAt(i));
-      if (plain && reader?.(this, c) === true) {
         continue;
       }
       i = this.#general(text, start, end);
@@ -227,16 +221,8 @@ export class DumpReader {
 
 const EQUALS = 61;
 
-function isSeparator(c: number): boolean {
-  return c === 44 || c === 32 || c === 9 || c === 10 || c === 13;
-}
-
 function isKeyEnd(c: number): boolean {
   return c === 58 || c === EQUALS || c === 40 || isSeparator(c);
-}
-
-function isValueEnd(c: number): boolean {
-  return c === 40 || isSeparator(c);
 }
 
 const PROTO_ICMPV6 = 58;
@@ -268,7 +254,7 @@ function fieldReader(field: Field): KeyReader | undefined {
     return undefined;
   }
   return (r, c) => {
-    const protocols = read(field, c, r.draft.match);
+    const protocols = c.hasValue ? read(field, c, r.draft.match) : NOT_FAST;
     if (protocols === NOT_FAST) {
       return false;
     }
@@ -281,7 +267,7 @@ function fieldReader(field: Field): KeyReader | undefined {
 /** A plain decimal for a member of the flow mod. */
 function u16Reader(member: "priority" | "idleTimeoutS" | "hardTimeoutS" | "importance"): KeyReader {
   return (r, c) => {
-    if (!c.decimal() || !c.atEnd() || c.value > 0xffff) {
+    if (!c.hasValue || !c.decimal() || !c.atEnd() || c.value > 0xffff) {
       return false;
     }
     r.fm[member] = c.value;
@@ -289,21 +275,20 @@ function u16Reader(member: "priority" | "idleTimeoutS" | "hardTimeoutS" | "impor
   };
 }
 
-/** A statistic; anything that is no number counts as unknown, as for parseFlow(). */
+/** A statistic: a number, perhaps with a fraction and a unit. */
 function statReader(member: keyof DumpStats): KeyReader {
   return (r, c) => {
-    if (c.atEnd()) {
+    if (!c.hasValue || c.atEnd() || !c.decimal()) {
       return false;
     }
-    if (c.decimal()) {
-      r.stats[member] = c.value;
-    }
-    return true;
+    r.stats[member] = c.value;
+    c.plainToEnd();
+    return c.atEnd();
   };
 }
 
 function readTable(r: DumpReader, c: LineCursor): boolean {
-  if (!c.decimal() || !c.atEnd() || c.value >= 255) {
+  if (!c.hasValue || !c.decimal() || !c.atEnd() || c.value >= 255) {
     return false;
   }
   r.fm.tableId = c.value;
@@ -313,7 +298,7 @@ function readTable(r: DumpReader, c: LineCursor): boolean {
 
 /** Hex cookies of up to 53 bits, which are nearly all. */
 function readCookie(r: DumpReader, c: LineCursor): boolean {
-  if (!c.hex() || !c.atEnd()) {
+  if (!c.hasValue || !c.hex() || !c.atEnd()) {
     return false;
   }
   r.fm.newCookie = c.hi === 0 ? BigInt(c.value) : (BigInt(c.hi) << 32n) | BigInt(c.value);
@@ -336,7 +321,10 @@ function makeKeyReaders(): Map<string, KeyReader> {
     ["hard_age", statReader("hardAgeS")],
   ]);
   for (const [word, p] of PROTOCOL_KEYWORDS) {
-    readers.set(word, (r) => {
+    readers.set(word, (r, c) => {
+      if (c.hasValue || !c.atEnd()) {
+        return false;
+      }
       matchKeyword(r.draft.match, p);
       return true;
     });
