@@ -392,30 +392,32 @@ export function parseFlowMod(text: string, command: number, cx: TextContext): Re
   return r;
 }
 
-/** Normalisations that one run of a program tells of; the real limit is one a second after these. */
-export const NORMALIZATION_LOG_BURST = 5;
+/**
+ * Messages of each module that one run of a tool logs: the real limit is a burst of five and then
+ * one a second. A normalisation takes three lines; refused entries count twice.
+ */
+export const TOOL_LOG_BURST = 5;
+const REJECTED_LOG_BURST = 2;
+
+/** Modules whose warnings about a text have no limit. */
+const UNLIMITED_MODULES = new Set(["ofp_port", "ofp_table"]);
 
 /**
- * The log of one run of a tool: normalisation is told of until there has been enough of it, the
- * advice about port numbers once (ovs: the rate limit of ofp-match.c, VLOG_WARN_ONCE in ofp-port.c).
+ * The log of one run of a tool, with the limits of the modules of Open vSwitch; its advice about
+ * port numbers is given once (ovs: VLOG_RATE_LIMIT_INIT(1, 5), VLOG_WARN_ONCE in ofp-port.c).
  */
 export function toolLog(log: LogSink): LogSink {
-  let normalizations = 0;
-  let advised = false;
+  const counts = new Map<string, number>();
   return (level, module, text) => {
-    if (module === "ofp_match") {
-      normalizations += text.startsWith("normalization") ? 1 : 0;
-      if (normalizations > NORMALIZATION_LOG_BURST) {
-        return;
-      }
+    const advice = text.startsWith("referring to port");
+    const key = advice ? "advice" : module;
+    const goesOn = module === "ofp_match" && !text.startsWith("normalization");
+    const n = (counts.get(key) ?? 0) + (goesOn ? 0 : 1);
+    counts.set(key, n);
+    const limit = advice ? 1 : module === "nx_match" ? REJECTED_LOG_BURST : TOOL_LOG_BURST;
+    if (n <= limit || (UNLIMITED_MODULES.has(module) && !advice)) {
+      log(level, module, text);
     }
-    if (module === "ofp_port" && text.startsWith("referring to port")) {
-      if (advised) {
-        return;
-      }
-      advised = true;
-    }
-    log(level, module, text);
   };
 }
 

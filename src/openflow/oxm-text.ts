@@ -6,6 +6,8 @@
 import { type Field, fieldByOxm, fieldByOxmName, OXM_EXPERIMENTER_CLASS } from "../flow/fields.ts";
 import { hexValue, putU16, Writer } from "../lib/bytes.ts";
 import { fail, ok, type Result } from "../lib/errors.ts";
+import type { LogSink } from "../flow/ofp-port.ts";
+import { rejectedText } from "./oxm.ts";
 import { NXM_NX_COOKIE, NXM_NX_COOKIE_W, OFPMT_OXM, OXM_MATCH_HEADER_BYTES } from "./oxm-put.ts";
 
 /** Bytes that a value of any field has room for (ovs: sizeof(union mf_value)). */
@@ -85,7 +87,7 @@ function u32(b: Uint8Array, at: number): number {
 }
 
 /** The text of a list of entries. */
-export function formatNxMatch(bytes: Uint8Array): string {
+export function formatNxMatch(bytes: Uint8Array, log: LogSink | null = null): string {
   if (bytes.length === 0) {
     return "<any>";
   }
@@ -95,6 +97,7 @@ export function formatNxMatch(bytes: Uint8Array): string {
     if (bytes.length - pos < 4) {
       break;
     }
+    const start = pos;
     const word = u32(bytes, pos);
     const long = word >>> 16 === OXM_EXPERIMENTER_CLASS;
     if ((long && bytes.length - pos < 8) || (long && (word & 0xff) < 4)) {
@@ -111,6 +114,7 @@ export function formatNxMatch(bytes: Uint8Array): string {
     const value = payload.subarray(0, width);
     const mask = payload.subarray(width, 2 * width);
     if (hasMask(h) && value.some((b, i) => (b & ~(mask[i] ?? 0)) !== 0)) {
+      log?.("WARN", "nx_match", rejectedText(bytes, start, h.vendor));
       break;
     }
     const field = fieldOf(h)?.field;
@@ -124,7 +128,11 @@ export function formatNxMatch(bytes: Uint8Array): string {
 }
 
 /** The text of an OXM match with its header; `length` is what the caller says it has. */
-export function formatOxmMatch(bytes: Uint8Array, length: number): string {
+export function formatOxmMatch(
+  bytes: Uint8Array,
+  length: number,
+  log: LogSink | null = null,
+): string {
   if (length < OXM_MATCH_HEADER_BYTES) {
     return `<match too short: ${length}>`;
   }
@@ -139,7 +147,7 @@ export function formatOxmMatch(bytes: Uint8Array, length: number): string {
   if (inner !== length) {
     return `<match length field incorrect: ${inner} != ${length}>`;
   }
-  return formatNxMatch(bytes.subarray(OXM_MATCH_HEADER_BYTES, length));
+  return formatNxMatch(bytes.subarray(OXM_MATCH_HEADER_BYTES, length), log);
 }
 
 /** Hex digit pairs with blanks and dots between them; tells where they end (ofpbuf_put_hex). */

@@ -20,6 +20,7 @@ import {
   matchSetField,
   newMatch,
 } from "../flow/match.ts";
+import type { LogSink } from "../flow/ofp-port.ts";
 import type { TunTable } from "../flow/tun-metadata.ts";
 import { isUnmappedField, mappedField, type VlMffMap } from "../flow/vl-mff-map.ts";
 import type { Cursor } from "../lib/bytes.ts";
@@ -39,8 +40,8 @@ export interface OxmPullOptions {
   readonly cookie?: boolean;
   /** Refuse fields of the packet. */
   readonly pipelineOnly?: boolean;
-  /** Told why an entry was refused. */
-  readonly log?: (text: string) => void;
+  /** Told of entries that contradict themselves. */
+  readonly log?: LogSink | null;
 }
 
 export interface PulledMatch {
@@ -85,6 +86,7 @@ function readEntry(
   const width = h.hasMask ? h.payloadBytes >> 1 : h.payloadBytes;
   for (let i = 0; h.hasMask && i < width; i++) {
     if (((bytes[h.end + i] as number) & ~(bytes[h.end + width + i] as number)) !== 0) {
+      opts.log?.("WARN", "nx_match", rejectedText(bytes, pos, h.vendor));
       return stop("OFPBMC_BAD_WILDCARDS");
     }
   }
@@ -100,13 +102,22 @@ function readEntry(
   return { field, isCookie, value, mask, end };
 }
 
+/** What Open vSwitch logs of an entry whose value has bits that its mask leaves out. */
+export function rejectedText(bytes: Uint8Array, pos: number, vendor: number): string {
+  const cls = ((bytes[pos] as number) << 8) | (bytes[pos + 1] as number);
+  const field = (bytes[pos + 2] as number) >> 1;
+  const id = vendor === 0 ? "0" : `0x${vendor.toString(16)}`;
+  const header = `${id}:${cls}:${field}:${(bytes[pos + 2] as number) & 1}:${bytes[pos + 3]}`;
+  const why = "with 1-bits in value for bits wildcarded by the mask.";
+  return `Rejecting NXM/OXM entry ${header} ${why}`;
+}
+
 /** Reads a list of entries that fills `bytes` (ovs: nx_pull_raw). */
 export function pullEntries(bytes: Uint8Array, opts: OxmPullOptions): Decoded<PulledMatch> {
   const match = newMatch(opts.tab ?? null);
   let cookie = 0n;
   let cookieMask = 0n;
   for (let pos = 0; pos < bytes.length; ) {
-    const at = pos;
     const e = readEntry(bytes, pos, opts);
     pos = e.end;
     let error: OfpErr | null = null;
@@ -124,7 +135,6 @@ export function pullEntries(bytes: Uint8Array, opts: OxmPullOptions): Decoded<Pu
       cookieMask = joined(e.mask);
     }
     if (error !== null) {
-      opts.log?.(`error parsing OXM at offset ${at} within match (${error})`);
       return error;
     }
   }

@@ -9,12 +9,12 @@ import { formatFlowStats } from "../../src/openflow/flow-stats-text.ts";
 import {
   COMMAND_IN_TEXT,
   COMMAND_NONE,
-  toolLog,
-  NORMALIZATION_LOG_BURST,
+  TOOL_LOG_BURST,
   parseFlow,
   parseFlowFile,
   parseFlowMod,
   parseFlowStatsRequest,
+  toolLog,
 } from "../../src/openflow/flow-text.ts";
 import { NO_CONTEXT } from "../../src/openflow/match-parse.ts";
 import { formatMatch } from "../../src/openflow/match-text.ts";
@@ -136,7 +136,7 @@ describe("files of flows", () => {
     const log = toolLog((level, module, text) => {
       lines.push(`${module}|${level}|${text}`);
     });
-    for (let i = 0; i < NORMALIZATION_LOG_BURST + 3; i++) {
+    for (let i = 0; i < TOOL_LOG_BURST + 3; i++) {
       parseFlowMod("tp_dst=80 actions=drop", OFPFC.ADD, { ...NO_CONTEXT, log });
     }
     expect(lines.slice(0, 3)).toEqual([
@@ -144,7 +144,7 @@ describe("files of flows", () => {
       "ofp_match|INFO| pre: tp_dst=80",
       "ofp_match|INFO|post: ",
     ]);
-    expect(lines.length).toBe(3 * NORMALIZATION_LOG_BURST);
+    expect(lines.length).toBe(3 * TOOL_LOG_BURST);
   });
 });
 

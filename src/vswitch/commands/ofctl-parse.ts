@@ -145,22 +145,26 @@ function* testLines(s: OfctlSession): Generator<string> {
   }
 }
 
-function pullNx(entries: Uint8Array, strict: boolean): Decoded<PulledMatch> {
+function pullNx(s: OfctlSession, entries: Uint8Array): Decoded<PulledMatch> {
   const padded = padTo8(entries.length);
   padded.set(entries);
-  return nxPullMatch(new Cursor(padded), entries.length, { loose: !strict, cookie: true });
+  return nxPullMatch(new Cursor(padded), entries.length, {
+    loose: !s.options.strict,
+    cookie: true,
+    log: s.logSink,
+  });
 }
 
 function parseNxm(s: OfctlSession): void {
   for (const line of testLines(s)) {
-    const r = pullNx(s.must(parseNxMatch(line)), s.options.strict);
+    const r = pullNx(s, s.must(parseNxMatch(line)));
     if (isErr(r)) {
       s.print(`nx_pull_match() returned error ${r}\n`);
       continue;
     }
     const w = new Writer();
     const length = nxPutMatch(w, r.match, r.cookie, r.cookieMask);
-    s.print(`${formatNxMatch(w.view().subarray(0, length))}\n`);
+    s.print(`${formatNxMatch(w.view().subarray(0, length), s.logSink)}\n`);
     printDump(s, w.bytes());
   }
 }
@@ -172,14 +176,14 @@ function parseOxm(s: OfctlSession, argv: readonly string[]): void {
   }
   for (const line of testLines(s)) {
     const bytes = wrapOxm(s.must(parseNxMatch(line)));
-    const m = oxmPullMatch(new Cursor(bytes), { loose: !s.options.strict });
+    const m = oxmPullMatch(new Cursor(bytes), { loose: !s.options.strict, log: s.logSink });
     if (isErr(m)) {
       s.print(`nx_pull_match() returned error ${m}\n`);
       continue;
     }
     const w = new Writer();
     const length = oxmPutMatch(w, m, version);
-    s.print(`${formatOxmMatch(w.view(), length)}\n`);
+    s.print(`${formatOxmMatch(w.view(), length, s.logSink)}\n`);
     printDump(s, w.bytes());
   }
 }
@@ -320,14 +324,14 @@ function checkVlan(s: OfctlSession, argv: readonly string[]): void {
 
   const nx = new Writer();
   const length = nxPutMatch(nx, m);
-  const fromNx = nxPullMatch(new Cursor(nx.bytes()), length);
-  const nxText = formatNxMatch(nx.view().subarray(0, length));
+  const nxText = formatNxMatch(nx.view().subarray(0, length), s.logSink);
+  const fromNx = nxPullMatch(new Cursor(nx.bytes()), length, { log: s.logSink });
   s.print(`NXM: ${nxText} -> ${isErr(fromNx) ? fromNx : tciText(fromNx.match)}\n`);
 
   const ox = new Writer();
   const oxLength = oxmPutMatch(ox, m, OFP.v12);
-  const fromOx = oxmPullMatch(new Cursor(ox.bytes()));
-  s.print(`OXM: ${formatOxmMatch(ox.view(), oxLength)} -> ${oxmVlan(fromOx)}\n`);
+  s.print(`OXM: ${formatOxmMatch(ox.view(), oxLength, s.logSink)} -> `);
+  s.print(`${oxmVlan(oxmPullMatch(new Cursor(ox.bytes()), { log: s.logSink }))}\n`);
 
   const w10 = ofp10Bytes(m);
   const om = pullOfp10Match(new Cursor(w10));

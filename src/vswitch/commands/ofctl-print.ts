@@ -20,7 +20,6 @@ import { encodeErrorReply, encodeHello } from "../../openflow/messages/hello.ts"
 import { ofpPrint } from "../../openflow/messages/print.ts";
 import { OFP_HEADER } from "../../openflow/messages/raw.ts";
 import { hexDump } from "../../openflow/messages/text.ts";
-import { versionToString } from "../../openflow/messages/version.ts";
 import { scanHex } from "../../openflow/oxm-text.ts";
 import { PacketBuf } from "../../packet/packet.ts";
 import { PcapDecoder, pcapHeader, pcapRecord } from "../../packet/pcap-format.ts";
@@ -57,6 +56,29 @@ function printMessage(s: OfctlSession, argv: readonly string[]): number {
   return 0;
 }
 
+/** ofp-parse FILE: the messages that follow each other in a file. */
+function parseMessages(s: OfctlSession, argv: readonly string[]): number {
+  const name = argv[1] ?? "";
+  const bytes = name === "-" ? encodeUtf8(s.ctx.stdin) : s.ctx.vs.fs.readFile(name);
+  const b = bytes instanceof Uint8Array ? bytes : bytes.ok ? bytes.value : null;
+  if (b === null) {
+    return ofctlFatal(`${name}: open (No such file or directory)`);
+  }
+  for (let at = 0; at < b.length; ) {
+    const cut = b.length - at < OFP_HEADER.BYTES;
+    const length = cut ? 0 : getU16(b, at + OFP_HEADER.LENGTH);
+    if (!cut && length < OFP_HEADER.BYTES) {
+      ofctlFatal(`${name}: ${length}-byte message is too short for OpenFlow`);
+    }
+    if (cut || at + length > b.length) {
+      ofctlFatal(`${name}: unexpected end of file mid-message`);
+    }
+    s.print(ofpPrint(b.subarray(at, at + length), s.options.verbosity + 2));
+    at += length;
+  }
+  return 0;
+}
+
 function knownError(name: string): OfpErr {
   return errFromName(name) ?? ofctlFatal(`unknown error "${name}"`);
 }
@@ -67,7 +89,8 @@ function printError(s: OfctlSession, argv: readonly string[]): number {
     const c = errCode(err, version);
     if (c !== undefined) {
       const vendor = c.vendor === 0 ? "0" : `0x${c.vendor.toString(16)}`;
-      s.print(`${versionToString(version)}: vendor ${vendor}, type ${c.type}, code ${c.code}\n`);
+      const name = `OpenFlow 1.${version - 1}`;
+      s.print(`${name}: vendor ${vendor}, type ${c.type}, code ${c.code}\n`);
     }
   }
   return 0;
@@ -218,6 +241,7 @@ const MANY = Number.MAX_SAFE_INTEGER;
 
 export const OFCTL_PRINT_COMMANDS: readonly Command[] = [
   row("ofp-print", [1, 2], "Prints an OpenFlow message given as hex digits.", printMessage),
+  row("ofp-parse", [1, 1], "Prints the OpenFlow messages in a file.", parseMessages),
   row("print-error", [1, 1], "Prints the numbers of an error in each version.", printError),
   row("encode-error-reply", [2, 2], "Prints the bytes of an error reply.", encodeError),
   row("encode-hello", [1, 1], "Prints the bytes of a hello for a set of versions.", printHello),

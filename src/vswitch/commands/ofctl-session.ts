@@ -11,6 +11,7 @@ import { P, type Protocols } from "../../flow/of-version.ts";
 import { decodeUtf8, getU32 } from "../../lib/bytes.ts";
 import { Cursor } from "../../lib/bytes.ts";
 import type { Result } from "../../lib/errors.ts";
+import { toolLog } from "../../openflow/flow-text.ts";
 import type { TextContext } from "../../openflow/match-parse.ts";
 import { encodeSetProtocol } from "../../openflow/messages/connection.ts";
 import { isErr } from "../../openflow/messages/errors.ts";
@@ -39,8 +40,6 @@ import { defaultOfctlOptions, type OfctlOptions } from "../ofctl-options.ts";
 import { OfctlExit, ofctlFatal, openVconn, type Vconn } from "./ofctl-vconn.ts";
 
 const OF13 = 4;
-/** Lines of each module that the tool's log lets through in its short life. */
-const MODULE_LOG_BURST = 5;
 
 export class OfctlSession {
   readonly ctx: CommandContext;
@@ -107,16 +106,10 @@ export class OfctlSession {
     return { ports: null, tables: null, log: this.logSink };
   }
 
-  /** The real tool's log goes to standard error, a few lines of each module. */
-  readonly logSink: LogSink = (level, module, text) => {
-    const lines = this.#moduleLines.get(module) ?? 0;
-    this.#moduleLines.set(module, lines + 1);
-    if (lines < MODULE_LOG_BURST) {
-      this.printError(this.logLine(module, level, text));
-    }
-  };
-
-  readonly #moduleLines = new Map<string, number>();
+  /** The real tool's log goes to standard error, as far as its rate limits let it. */
+  readonly logSink: LogSink = toolLog((level, module, text) => {
+    this.printError(this.logLine(module, level, text));
+  });
 
   #logLines = 0;
 
