@@ -120,12 +120,21 @@ export class Database {
 
   constructor(schema: DbSchema, rng: Rng) {
     this.schema = schema;
-    this.uuids = new UuidMaker(rng);
+    this.uuids = new UuidMaker(rng, (uuid) => this.hasRow(uuid));
     const tables = new Map<string, Table>();
     for (const t of schema.tables.values()) {
       tables.set(t.name, new Table(t));
     }
     this.tables = tables;
+  }
+
+  private hasRow(uuid: Uuid): boolean {
+    for (const t of this.tables.values()) {
+      if (t.rows.has(uuid)) {
+        return true;
+      }
+    }
+    return false;
   }
 
   /** A table of the schema; asking for another is a defect. */

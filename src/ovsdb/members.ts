@@ -2,6 +2,8 @@
 //
 // Reference: ovs: lib/ovsdb-parser.c.
 
+import { hashString } from "../lib/hash.ts";
+import { OvsMap } from "../lib/hmap.ts";
 import { type DbError, syntaxError } from "./db-error.ts";
 import { isJsonObject, type Json, type JsonObject } from "./json.ts";
 
@@ -57,7 +59,12 @@ export class Members {
   }
 
   finish(): void {
-    const extra = Object.keys(this.json).filter((k) => !this.used.has(k));
+    // The one that is named is the first in OVS's hash map of members.
+    const keys = new OvsMap<string, string>((k) => hashString(k));
+    for (const k of Object.keys(this.json)) {
+      keys.set(k, k);
+    }
+    const extra = [...keys.values()].filter((k) => !this.used.has(k));
     const n = extra.length;
     if (n > 1) {
       throw this.fail(

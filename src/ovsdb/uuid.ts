@@ -37,14 +37,26 @@ export function partialUuidLength(text: string): number {
  */
 export class UuidMaker {
   private readonly rng: Rng;
+  private readonly taken: (uuid: Uuid) => boolean;
   private head: number;
 
-  constructor(rng: Rng) {
+  /** `taken` tells of UUIDs that are in use already, as in a database from a file. */
+  constructor(rng: Rng, taken: (uuid: Uuid) => boolean = () => false) {
     this.rng = rng;
+    this.taken = taken;
     this.head = rng.u32() >>> 4;
   }
 
   next(): Uuid {
+    for (;;) {
+      const uuid = this.make();
+      if (!this.taken(uuid)) {
+        return uuid;
+      }
+    }
+  }
+
+  private make(): Uuid {
     this.head = (this.head + 1 + (this.rng.u32() & 0xfff)) >>> 0;
     const w = [this.head, this.rng.u32(), this.rng.u32(), this.rng.u32()] as const;
     const hex = (x: number) => (x >>> 0).toString(16).padStart(8, "0");
