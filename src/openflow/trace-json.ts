@@ -15,8 +15,8 @@ import { formatFlow } from "./flow-format.ts";
 import { formatMatch } from "./match-text.ts";
 import type { Rule } from "./rule.ts";
 import type { TraceNode } from "./trace.ts";
-import { initialFlow, type TraceResult, type TraceStep } from "./trace-run.ts";
-import type { TraceFormatter } from "./trace-text.ts";
+import type { TraceResult, TraceStep } from "./trace-run.ts";
+import { isUnchanged, type TraceFormatter } from "./trace-text.ts";
 import type { XBridge } from "./xbridge.ts";
 import { XLATE_ERROR_TEXT } from "./xlate-ctx.ts";
 
@@ -157,8 +157,6 @@ function flowPairs(flow: FlowKey, xbridge: XBridge): Pairs {
 
 function jsonStep(step: TraceStep, f: TraceFormatter): JsonStep {
   const { out, recirc, xbridge } = step;
-  const initial = initialFlow(step.flow);
-  const changed = initial.some((w, i) => w !== out.flow[i]);
   const names = SLOW_PATH_REASONS.filter((r) => (out.slow & r.bit) !== 0).map((r) => r.name);
   const megaflow = formatMatch(matchOf(step.flow, out.wc, xbridge.tunTable));
   return {
@@ -171,8 +169,8 @@ function jsonStep(step: TraceStep, f: TraceFormatter): JsonStep {
             assumed: recirc.defaulted,
           },
     bridge: xbridge.name,
-    flow: flowPairs(initial, xbridge),
-    final_flow: changed ? flowPairs(out.flow, xbridge) : null,
+    flow: flowPairs(step.flow, xbridge),
+    final_flow: isUnchanged(step) ? null : flowPairs(out.flow, xbridge),
     megaflow: pairsOf(megaflow),
     datapath_actions:
       out.odp.length === 0

@@ -5,7 +5,6 @@
 
 import type { OdpAction } from "../datapath/odp-action.ts";
 import { type FlowKey, K, set } from "../flow/flow-key.ts";
-import { OFPP } from "../flow/ofp-port.ts";
 import type { PacketBuf } from "../packet/packet.ts";
 import { type Action, type ActionOf, NX_NAT_F } from "./actions/types.ts";
 import type { RecircPool } from "./recirc.ts";
@@ -185,11 +184,4 @@ export function ofprotoTrace(req: TraceRequest): TraceResult {
     req.recircs.unref((queue[next] as RecircNode).recircId);
   }
   return { steps, cut };
-}
-
-/** A flow as ofproto/trace starts with: it also says that no output is in the action set. */
-export function initialFlow(flow: FlowKey): FlowKey {
-  const initial = flow.slice();
-  set(initial, K.actset_output, OFPP.UNSET);
-  return initial;
 }

@@ -9,9 +9,8 @@ import type { PortNames } from "../datapath/odp-text-fields.ts";
 import { CT_STATE_NAMES, formatFlags } from "../flow/field-text.ts";
 import { SLOW_PATH_REASONS } from "../datapath/odp-action.ts";
 import { type FlowKey, get, getU, K, newKey } from "../flow/flow-key.ts";
-import { matchOf } from "../flow/match.ts";
 import { expandMiniMatch } from "../flow/minimatch.ts";
-import type { NameMap } from "../flow/ofp-port.ts";
+import { type NameMap, OFPP } from "../flow/ofp-port.ts";
 import type { TunTable } from "../flow/tun-metadata.ts";
 import { formatIpv4, formatIpv6 } from "../lib/address.ts";
 import { formatActions } from "./actions/actions.ts";
@@ -20,7 +19,7 @@ import { formatFlow } from "./flow-format.ts";
 import { formatMatch } from "./match-text.ts";
 import type { Rule } from "./rule.ts";
 import type { TraceNode } from "./trace.ts";
-import { initialFlow, type TraceRecirc, type TraceResult, type TraceStep } from "./trace-run.ts";
+import type { TraceRecirc, TraceResult, TraceStep } from "./trace-run.ts";
 import type { XBridge } from "./xbridge.ts";
 import { XLATE_ERROR_TEXT } from "./xlate-ctx.ts";
 
@@ -37,6 +36,8 @@ const RULER = "=".repeat(79);
 /** Writes a trace; memory of texts that do not change makes the next one faster. */
 export class TraceFormatter {
   readonly #names: TraceNames | null;
+  /** The packet's bits that a megaflow matches, overwritten by each trace. */
+  readonly #masked: FlowKey = newKey();
   readonly #actionTexts = new WeakMap<Action, string>();
   readonly #ruleTexts = new WeakMap<Rule, { readonly tab: TunTable; readonly text: string }>();
 
@@ -64,12 +65,15 @@ export class TraceFormatter {
     const { xbridge, out } = step;
     const ports = this.#ports(xbridge);
     const tab = xbridge.tunTable;
-    const initial = initialFlow(step.flow);
-    const lines: string[] = [`Flow: ${formatFlow(initial, ports, tab)}\n`];
+    const lines: string[] = [`Flow: ${formatFlow(step.flow, ports, tab)}\n`];
     this.#details(step.nodes, 0, lines);
-    const final = sameKey(initial, out.flow) ? "unchanged" : formatFlow(out.flow, ports, tab);
+    const final = isUnchanged(step) ? "unchanged" : formatFlow(out.flow, ports, tab);
     lines.push(`\nFinal flow: ${final}\n`);
-    lines.push(`Megaflow: ${formatMatch(matchOf(step.flow, out.wc, tab), ports)}\n`);
+    const flow = this.#masked;
+    for (let i = 0; i < flow.length; i++) {
+      flow[i] = (step.flow[i] as number) & (out.wc[i] as number);
+    }
+    lines.push(`Megaflow: ${formatMatch({ flow, wc: out.wc, tab, tunMd: null }, ports)}\n`);
     lines.push(`Datapath actions: ${formatOdpActions(out.odp, this.#names?.odpPorts ?? null)}`);
     if (out.error !== "ok") {
       lines.push(`\nTranslation failed (${XLATE_ERROR_TEXT[out.error]}), packet is dropped.\n`);
@@ -196,13 +200,16 @@ function nodeText(node: Exclude<TraceNode, { kind: "table" | "action" }>): strin
   }
 }
 
-function sameKey(a: FlowKey, b: FlowKey): boolean {
-  for (let i = 0; i < a.length; i++) {
-    if (a[i] !== b[i]) {
+/** The packet left as it came; translation itself starts with no output in the action set. */
+export function isUnchanged(step: TraceStep): boolean {
+  const before = step.flow;
+  const after = step.out.flow;
+  for (let i = 0; i < before.length; i++) {
+    if (before[i] !== after[i] && i !== K.actset_output.word) {
       return false;
     }
   }
-  return true;
+  return after[K.actset_output.word] === OFPP.UNSET;
 }
 
 function slowText(slow: number): string {
