@@ -199,7 +199,8 @@ function masked32(name: string, key: number, mask: number): string {
   return `${name}=0x${(key >>> 0).toString(16)}${m},`;
 }
 
-export function formatNshMasked(k: Uint32Array, m: Uint32Array | null): string {
+/** `isKey` says that a packet is described, not a change of one. */
+export function formatNshMasked(k: Uint32Array, m: Uint32Array | null, isKey = false): string {
   if (m === null) {
     return formatNshKey(k);
   }
@@ -213,8 +214,11 @@ export function formatNshMasked(k: Uint32Array, m: Uint32Array | null): string {
     masked8("np", k[NSH.np] as number, m[NSH.np] as number) +
     masked32("spi", path >>> 8, spiMask) +
     masked8("si", path & 0xff, pathMask & 0xff);
+  // A key without context headers has no mask for them either, which reads as an exact match.
+  const hasContext = !isKey || k[NSH.mdtype] === NSH_MD_TYPE1;
   for (let i = 0; i < 4; i++) {
-    s += masked32(`c${i + 1}`, k[NSH.c1 + i] as number, m[NSH.c1 + i] as number);
+    const mask = hasContext ? (m[NSH.c1 + i] as number) : 0xffffffff;
+    s += masked32(`c${i + 1}`, k[NSH.c1 + i] as number, mask);
   }
   return chomp(s);
 }
@@ -275,7 +279,7 @@ function formatSpecial(
         ? formatFlags(TCP_FLAG_NAMES, key)
         : formatFlagsMasked(TCP_FLAG_NAMES, key, mask & TCP_FLAGS_MAX, TCP_FLAGS_MAX);
     case "nsh":
-      return formatNshMasked(k, m);
+      return formatNshMasked(k, m, true);
     case "nd_ext": {
       const type = m === null ? null : (m[1] as number);
       const reserved = `nd_reserved=0x${key.toString(16)},`;
