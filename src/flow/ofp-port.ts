@@ -179,11 +179,16 @@ export function quoteName(name: string): string {
 }
 
 /** The 16-bit number of a 32-bit port, or null if it has none (ovs: ofputil_port_from_ofp11). */
-export function portFromOfp11(port: number): number | null {
+export function portFromOfp11(port: number, log: LogSink | null = null): number | null {
   if (port < OFPP.MAX) {
     return port;
   }
-  return port >= OFPP11_MAX ? port - OFPP11_OFFSET : null;
+  if (port >= OFPP11_MAX) {
+    return port - OFPP11_OFFSET;
+  }
+  const range = `0 through ${OFPP.MAX - 1} or 0x${OFPP11_MAX.toString(16)} through 0xffffffff`;
+  log?.("WARN", "ofp_port", `port ${port} is outside the supported range ${range}`);
+  return null;
 }
 
 /** The 32-bit number of a 16-bit port (ovs: ofputil_port_to_ofp11). */

@@ -198,12 +198,12 @@ function versionName(version: number): string {
 /** The name of a raw action in logs. */
 export function rawLogName(raw: RawAction): string {
   const upper = raw.name.toUpperCase();
-  const m = /^(OF|NX|ONF)(1\d)?_(.*)$/.exec(upper);
+  const m = /^(OF|NX|ONF)(?:1\d)?_(.*)$/.exec(upper);
   if (m === null) {
     return `OFPAT_${upper}`;
   }
   const prefix = m[1] === "OF" ? "OFPAT" : m[1] === "NX" ? "NXAST" : "ONFACT";
-  return `${prefix}${m[2] ?? ""}_${m[3]}`;
+  return `${prefix}_${m[2]}`;
 }
 
 /** Takes the action at `ofs` apart from what follows it (ovs: ofpact_pull_raw). */
@@ -266,7 +266,7 @@ export function decodeList(
   }
   dc.depth--;
   if (error !== null && dc.log !== null) {
-    const dump = hexDump(bytes);
+    const dump = hexDump(bytes).trimEnd();
     dc.log("WARN", "ofp_actions", `bad action at offset ${ofs} (${error}):\n${dump}`);
   }
   return error;

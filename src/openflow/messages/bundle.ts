@@ -8,10 +8,20 @@ import type { TextContext } from "../match-parse.ts";
 import { type Decoded, isErr } from "./errors.ts";
 import { parseGroupMod } from "./group-parse.ts";
 import { parsePacketOut } from "./packet-out.ts";
-import { finishMsg, type Msg, type MsgType, OFP_HEADER, pullMsg, startMsg } from "./raw.ts";
+import {
+  finishMsg,
+  type Msg,
+  type MsgType,
+  msgTypeName,
+  OFP_HEADER,
+  pullMsg,
+  startMsg,
+} from "./raw.ts";
 import { altHex, formatBits } from "./text.ts";
 import { type BundleAdd, type BundleCtrl, type BundleMsg, OFPBF } from "./types-switch.ts";
 
+/** The module that the log names. */
+const LOG = "ofp_bundle";
 const TYPE_NAMES = [
   "OPEN_REQUEST",
   "OPEN_REPLY",
@@ -79,8 +89,15 @@ export function decodeBundleAdd(msg: Msg): Decoded<BundleAdd> {
   if (getU32(rest, OFP_HEADER.XID) !== msg.xid) {
     return "OFPBFC_MSG_BAD_XID";
   }
-  const inner = pullMsg(rest);
-  if (isErr(inner) || !BUNDLABLE.includes(inner.type)) {
+  const inner = pullMsg(rest, msg.log);
+  if (isErr(inner)) {
+    const what = `contained message is unparsable (${inner})`;
+    msg.log?.("WARN", LOG, `OFPT14_BUNDLE_ADD_MESSAGE ${what}`);
+    return "OFPBFC_MSG_UNSUP";
+  }
+  if (!BUNDLABLE.includes(inner.type)) {
+    const name = msgTypeName(inner.type);
+    msg.log?.("WARN", LOG, `${name} message not allowed inside OFPT14_BUNDLE_ADD_MESSAGE`);
     return "OFPBFC_MSG_UNSUP";
   }
   return { bundleId, flags, msg: rest.subarray(0, length) };

@@ -169,6 +169,8 @@ const ASYNC: readonly AsyncRow[] = [
     reason: named(["group_mod_request", "meter_mod_request"]),
   },
 ];
+/** The module that the log names. */
+const LOG = "ofp_connection";
 /** The kinds that messages without properties have. */
 const LEGACY_KINDS = 3;
 
@@ -224,7 +226,7 @@ export function decodeAsync(msg: Msg, loose: boolean, basis: AsyncConfig): Decod
   }
   const ac = { primary: [...basis.primary], secondary: [...basis.secondary] };
   while (c.left > 0) {
-    const err = pullAsyncProp(c, msg.version, loose, ac);
+    const err = pullAsyncProp(c, msg, loose, ac);
     if (err !== null) {
       return err === "OFPBPC_BAD_TYPE" ? "OFPACFC_UNSUPPORTED" : err;
     }
@@ -232,20 +234,24 @@ export function decodeAsync(msg: Msg, loose: boolean, basis: AsyncConfig): Decod
   return ac;
 }
 
-function pullAsyncProp(c: Cursor, version: number, loose: boolean, ac: AsyncConfig): OfpErr | null {
+function pullAsyncProp(c: Cursor, msg: Msg, loose: boolean, ac: AsyncConfig): OfpErr | null {
+  const { version, log } = msg;
   const p = pullProp(c, { align: 8, minExp: 0xfffe });
   if (isErr(p)) {
     return p;
   }
   const row = typeof p.type === "number" ? ASYNC[p.type >> 1] : undefined;
   if (row === undefined) {
-    return unknownProp(loose, p.type);
+    return unknownProp(loose, p.type, log, LOG, "async config");
   }
   const mask = propU32(p);
   if (isErr(mask)) {
     return mask;
   }
-  if (!loose && (mask & ~allowed(row, version)) !== 0) {
+  const allow = allowed(row, version);
+  if (!loose && (mask & ~allow) !== 0) {
+    const bad = `bad value 0x${mask.toString(16)} for ${row.name}`;
+    log?.("WARN", LOG, `${bad} (allowed mask 0x${allow.toString(16)})`);
     return "OFPACFC_INVALID";
   }
   const to = (Number(p.type) & 1) === 1 ? ac.primary : ac.secondary;
@@ -332,7 +338,12 @@ export function encodeSetPacketInFormat(version: number, format: number, xid: nu
 
 export function decodeSetPacketInFormat(msg: Msg): Decoded<{ format: number }> {
   const format = getU32(msg.bytes, msg.bodyOfs);
-  return format > PACKET_IN_FORMAT.NXT2 ? "OFPBRC_EPERM" : { format };
+  if (format <= PACKET_IN_FORMAT.NXT2) {
+    return { format };
+  }
+  const bad = `invalid packet-in format ${format}`;
+  msg.log?.("WARN", "ofp_packet", `NXT_SET_PACKET_IN_FORMAT message specified ${bad}`);
+  return "OFPBRC_EPERM";
 }
 
 const NXFF_OPENFLOW10 = 0;

@@ -10,12 +10,13 @@ import { getU, isZero, K } from "../../flow/flow-key.ts";
 import type { Match } from "../../flow/match.ts";
 import { normalizeMatch } from "../../flow/match-normalize.ts";
 import { OFP, P, type Protocols } from "../../flow/of-version.ts";
-import { OFPP, OFPTT_ALL, portFromOfp11, portToOfp11 } from "../../flow/ofp-port.ts";
+import { type LogSink, OFPP, OFPTT_ALL, portFromOfp11, portToOfp11 } from "../../flow/ofp-port.ts";
 import type { VlMffMap } from "../../flow/vl-mff-map.ts";
 import { Cursor } from "../../lib/bytes.ts";
 import { ETH_TYPE } from "../../packet/ethernet.ts";
 import { checkConsistency } from "../actions/actions.ts";
 import { pullInstructions, putActions, putInstructions } from "../actions/codec.ts";
+import { logNormalization } from "../flow-text.ts";
 import { nxPullMatch } from "../oxm.ts";
 import { nxPutMatch } from "../oxm-put.ts";
 import { FLOW_FLAG } from "../rule.ts";
@@ -104,12 +105,13 @@ function ownsCookie(command: number, cookieMask: bigint, version: number): boole
   return command === OFPFC.ADD || (version === OFP.v11 && isModify(command) && cookieMask === 0n);
 }
 
-function decode11(c: Cursor, version: number, cx: DecodeContext): Decoded<Head> {
+function decode11(c: Cursor, msg: Msg, cx: DecodeContext): Decoded<Head> {
+  const { version } = msg;
   const [cookie, mask, tableId, command] = [c.u64(), c.u64(), c.u8(), c.u8()];
   const [idleTimeoutS, hardTimeoutS, priority] = [c.u16(), c.u16(), c.u16()];
   const [bufferId, wirePort, wireGroup] = [c.u32(), c.u32(), c.u32()];
   const [rawFlags, wireImportance] = [c.u16(), c.u16()];
-  const match = pullOfp11Match(c, { tab: cx.tab, tun: cx.vlMff });
+  const match = pullOfp11Match(c, { tab: cx.tab, tun: cx.vlMff }, msg.log);
   if (isErr(match)) {
     return match;
   }
@@ -117,7 +119,7 @@ function decode11(c: Cursor, version: number, cx: DecodeContext): Decoded<Head> 
   if (tableId === OFPTT_ALL && (version === OFP.v11 || !isDelete(command))) {
     return "OFPFMFC_BAD_TABLE_ID";
   }
-  const outPort = portFromOfp11(wirePort);
+  const outPort = portFromOfp11(wirePort, msg.log);
   if (outPort === null) {
     return "OFPBAC_BAD_OUT_PORT";
   }
@@ -162,9 +164,12 @@ function head10(c: Cursor, cx: DecodeContext) {
   };
 }
 
-function decode10(c: Cursor, cx: DecodeContext): Head {
+function decode10(c: Cursor, cx: DecodeContext, log: LogSink | null): Head {
   const om = pullOfp10Match(c);
   const match = matchFromOfp10(om);
+  if (log !== null) {
+    logNormalization(match, { ports: null, tables: null, log });
+  }
   normalizeMatch(match);
   const { lowCommand: _, ...head } = head10(c, cx);
   const wild = (om.wildcards & OFPFW10.ALL) !== 0;
@@ -204,9 +209,9 @@ function ctTupleError(m: Match): OfpErr | null {
 
 function decodeHead(c: Cursor, msg: Msg, cx: DecodeContext): Decoded<Head> {
   if (msg.raw === "OFPT11_FLOW_MOD") {
-    return decode11(c, msg.version, cx);
+    return decode11(c, msg, cx);
   }
-  return msg.raw === "NXT_FLOW_MOD" ? decodeNx(c, cx) : decode10(c, cx);
+  return msg.raw === "NXT_FLOW_MOD" ? decodeNx(c, cx) : decode10(c, cx, msg.log);
 }
 
 export function decodeFlowMod(msg: Msg, cx: DecodeContext): Decoded<FlowMod> {
@@ -224,7 +229,7 @@ export function decodeFlowMod(msg: Msg, cx: DecodeContext): Decoded<FlowMod> {
     return "OFPFMFC_BAD_COMMAND";
   }
   const version = knownVersion(msg.version);
-  const actions = pullInstructions(c, c.left, version, { vlMff: cx.vlMff });
+  const actions = pullInstructions(c, c.left, version, { vlMff: cx.vlMff, log: msg.log });
   if (isErr(actions)) {
     return actions;
   }
@@ -241,6 +246,7 @@ export function decodeFlowMod(msg: Msg, cx: DecodeContext): Decoded<FlowMod> {
     maxPorts: cx.maxPorts,
     tableId: rest.tableId,
     nTables: cx.nTables,
+    log: msg.log,
   });
   return error ?? { ...rest, flags, actions };
 }

@@ -72,20 +72,20 @@ export function decodeFlowRemoved(msg: Msg): Decoded<FlowRemoved> {
   const c = new Cursor(msg.bytes, msg.bodyOfs);
   switch (msg.raw) {
     case "OFPT15_FLOW_REMOVED":
-      return decode15(c);
+      return decode15(c, msg);
     case "OFPT10_FLOW_REMOVED":
       return decode10(c);
     case "NXT_FLOW_REMOVED":
       return decodeNx(c);
     default:
-      return decode11(c);
+      return decode11(c, msg);
   }
 }
 
-function decode15(c: Cursor): Decoded<FlowRemoved> {
+function decode15(c: Cursor, msg: Msg): Decoded<FlowRemoved> {
   const [tableId, reason, priority] = [c.u8(), c.u8(), c.u16()];
   const [idleTimeoutS, hardTimeoutS, cookie] = [c.u16(), c.u16(), c.u64()];
-  const match = pullOfp11Match(c);
+  const match = pullOfp11Match(c, {}, msg.log);
   if (isErr(match)) {
     return match;
   }
@@ -98,11 +98,11 @@ function decode15(c: Cursor): Decoded<FlowRemoved> {
   return { ...head, durationS, durationNs, packetCount, byteCount };
 }
 
-function decode11(c: Cursor): Decoded<FlowRemoved> {
+function decode11(c: Cursor, msg: Msg): Decoded<FlowRemoved> {
   const [cookie, priority, reason, tableId] = [c.u64(), c.u16(), c.u8(), c.u8()];
   const [durationS, durationNs, idleTimeoutS, hardTimeoutS] = [c.u32(), c.u32(), c.u16(), c.u16()];
   const counts = { packetCount: c.u64(), byteCount: c.u64() };
-  const match = pullOfp11Match(c);
+  const match = pullOfp11Match(c, {}, msg.log);
   const times = { durationS, durationNs, idleTimeoutS, hardTimeoutS };
   return isErr(match) ? match : { match, cookie, priority, reason, tableId, ...times, ...counts };
 }

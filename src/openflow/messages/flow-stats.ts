@@ -19,7 +19,7 @@ import { pullInstructions, putActions, putInstructions } from "../actions/codec.
 import { formatMatch } from "../match-text.ts";
 import { nxPullMatch } from "../oxm.ts";
 import { nxPutMatch, oxmPutMatch } from "../oxm-put.ts";
-import { type Decoded, INVALID_ERR, isErr, type PrintErr } from "./errors.ts";
+import { type Decoded, INVALID_ERR, isErr, type OfpErr, type PrintErr } from "./errors.ts";
 import { decodeFlowFlags, encodeFlowFlags } from "./flow-mod.ts";
 import {
   matchFromOfp10,
@@ -122,11 +122,11 @@ export function decodeFlowStatsRequest(msg: Msg, tun: TunContext): Decoded<FlowS
   const [wirePort, outGroup] = [c.u32(), c.u32()];
   c.skip(4);
   const [cookie, cookieMask] = [c.u64(), c.u64()];
-  const outPort = portFromOfp11(wirePort);
+  const outPort = portFromOfp11(wirePort, msg.log);
   if (outPort === null) {
     return "OFPBAC_BAD_OUT_PORT";
   }
-  const match = pullOfp11Match(c, opts);
+  const match = pullOfp11Match(c, opts, msg.log);
   return isErr(match)
     ? match
     : { aggregate, match, cookie, cookieMask, outPort, outGroup, tableId };
@@ -138,10 +138,26 @@ export function formatFlowStatsRequest(r: FlowStatsRequest, names: NameMaps): st
   return `${table}${port} ${formatMatch(r.match, names.ports, DEFAULT_PRIORITY)}`;
 }
 
+function warn(msg: Msg, text: string): void {
+  msg.log?.("WARN", "ofp_flow", text);
+}
+
+/** Refuses a flow whose fixed part is not there. */
+function leftover(msg: Msg, c: Cursor, prefix = "OFPST"): OfpErr {
+  warn(msg, `${prefix}_FLOW reply has ${c.left} leftover bytes at end`);
+  return "OFPBRC_BAD_LEN";
+}
+
+function badLength(msg: Msg, length: number): OfpErr {
+  warn(msg, `OFPST_FLOW reply claims invalid length ${length}`);
+  return "OFPBRC_BAD_LEN";
+}
+
 type Body = Omit<FlowStats, "actions">;
 
 function pull15(c: Cursor, msg: Msg): { fs: Body; instructions: number } | PrintErr {
   if (c.left < STATS15_BYTES) {
+    leftover(msg, c);
     return INVALID_ERR;
   }
   const length = c.u16();
@@ -151,8 +167,11 @@ function pull15(c: Cursor, msg: Msg): { fs: Body; instructions: number } | Print
   const [priority, idleTimeoutS, hardTimeoutS] = [c.u16(), c.u16(), c.u16()];
   const [rawFlags, importance, cookie] = [c.u16(), c.u16(), c.u64()];
   const at = c.pos;
-  const match = length < STATS15_BYTES ? "OFPBRC_BAD_LEN" : pullOfp11Match(c);
+  const match = length < STATS15_BYTES ? badLength(msg, length) : pullOfp11Match(c, {}, msg.log);
   if (isErr(match)) {
+    if (length >= STATS15_BYTES) {
+      warn(msg, "OFPST_FLOW reply bad match");
+    }
     return INVALID_ERR;
   }
   const flags = decodeFlowFlags(rawFlags, null, msg.version);
@@ -161,6 +180,7 @@ function pull15(c: Cursor, msg: Msg): { fs: Body; instructions: number } | Print
   }
   const oxs = pullOxsStats(c);
   if (isErr(oxs)) {
+    warn(msg, "OXS OFPST_FLOW reply bad stats");
     return INVALID_ERR;
   }
   const { stats } = oxs;
@@ -185,7 +205,7 @@ function pull15(c: Cursor, msg: Msg): { fs: Body; instructions: number } | Print
 
 function pull11(c: Cursor, msg: Msg): Decoded<{ fs: Body; instructions: number }> {
   if (c.left < STATS11_BYTES) {
-    return "OFPBRC_BAD_LEN";
+    return leftover(msg, c);
   }
   const [length, tableId] = [c.u16(), c.u8()];
   c.skip(1);
@@ -195,11 +215,12 @@ function pull11(c: Cursor, msg: Msg): Decoded<{ fs: Body; instructions: number }
   c.skip(2);
   const [cookie, packetCount, byteCount] = [c.u64(), c.u64(), c.u64()];
   if (length < STATS11_BYTES) {
-    return "OFPBRC_BAD_LEN";
+    return badLength(msg, length);
   }
   const at = c.pos;
-  const match = pullOfp11Match(c);
+  const match = pullOfp11Match(c, {}, msg.log);
   if (isErr(match)) {
+    warn(msg, "OFPST_FLOW reply bad match");
     return match;
   }
   const has = msg.raw === "OFPST13_FLOW_REPLY";
@@ -223,9 +244,9 @@ function pull11(c: Cursor, msg: Msg): Decoded<{ fs: Body; instructions: number }
   return { fs, instructions: length - STATS11_BYTES - (c.pos - at) };
 }
 
-function pull10(c: Cursor): Decoded<{ fs: Body; instructions: number }> {
+function pull10(c: Cursor, msg: Msg): Decoded<{ fs: Body; instructions: number }> {
   if (c.left < STATS10_BYTES) {
-    return "OFPBRC_BAD_LEN";
+    return leftover(msg, c);
   }
   const [length, tableId] = [c.u16(), c.u8()];
   c.skip(1);
@@ -235,7 +256,7 @@ function pull10(c: Cursor): Decoded<{ fs: Body; instructions: number }> {
   c.skip(6);
   const [cookie, packetCount, byteCount] = [c.u64(), c.u64(), c.u64()];
   if (length < STATS10_BYTES) {
-    return "OFPBRC_BAD_LEN";
+    return badLength(msg, length);
   }
   const times = { durationS, durationNs, idleTimeoutS, hardTimeoutS, idleAgeS: -1, hardAgeS: -1 };
   const counts = { packetCount, byteCount, flags: 0, importance: 0 };
@@ -243,9 +264,9 @@ function pull10(c: Cursor): Decoded<{ fs: Body; instructions: number }> {
   return { fs, instructions: length - STATS10_BYTES };
 }
 
-function pullNx(c: Cursor): Decoded<{ fs: Body; instructions: number }> {
+function pullNx(c: Cursor, msg: Msg): Decoded<{ fs: Body; instructions: number }> {
   if (c.left < NX_STATS_BYTES) {
-    return "OFPBRC_BAD_LEN";
+    return leftover(msg, c, "NXST");
   }
   const [length, tableId] = [c.u16(), c.u8()];
   c.skip(1);
@@ -255,6 +276,7 @@ function pullNx(c: Cursor): Decoded<{ fs: Body; instructions: number }> {
   const [cookie, packetCount, byteCount] = [c.u64(), c.u64(), c.u64()];
   const head = NX_STATS_BYTES + Math.ceil(matchLen / 8) * 8;
   if (length < head) {
+    warn(msg, `NXST_FLOW reply with match_len=${matchLen} claims invalid length ${length}`);
     return "OFPBRC_BAD_LEN";
   }
   const m = nxPullMatch(c, matchLen);
@@ -280,10 +302,10 @@ export function pullFlowStats(c: Cursor, msg: Msg): FlowStats | PrintErr | null 
       body = pull15(c, msg);
       break;
     case "OFPST10_FLOW_REPLY":
-      body = pull10(c);
+      body = pull10(c, msg);
       break;
     case "NXST_FLOW_REPLY":
-      body = pullNx(c);
+      body = pullNx(c, msg);
       break;
     default:
       body = pull11(c, msg);
@@ -296,8 +318,13 @@ export function pullFlowStats(c: Cursor, msg: Msg): FlowStats | PrintErr | null 
     // A length that is too small is as bad as one that is too large.
     body.instructions < 0 ? OFP_MSG_BYTES_MAX + 1 : body.instructions,
     knownVersion(msg.version),
+    { log: msg.log },
   );
-  return isErr(actions) ? actions : { ...body.fs, actions };
+  if (isErr(actions)) {
+    warn(msg, "OFPST_FLOW reply bad instructions");
+    return actions;
+  }
+  return { ...body.fs, actions };
 }
 
 function unknownToZero(n: bigint): bigint {

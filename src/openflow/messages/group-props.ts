@@ -16,7 +16,7 @@ import {
   OFPGT,
   SELECTION_METHOD_BYTES,
 } from "./types-group.ts";
-import { OFPP } from "../../flow/ofp-port.ts";
+import { type LogSink, OFPP } from "../../flow/ofp-port.ts";
 import { OFPG } from "./names.ts";
 
 const SELECTION_METHOD = expProp(VENDOR.NTR, 1);
@@ -34,9 +34,18 @@ export function putSelectionMethod(w: Writer, props: GroupProps, version: OfVers
   endProp(w, at);
 }
 
-function pullSelectionMethod(p: Property, type: number, command: number): Decoded<GroupProps> {
+function pullSelectionMethod(
+  p: Property,
+  type: number,
+  command: number,
+  log: LogSink | null,
+): Decoded<GroupProps> {
+  const bad = (text: string): OfpErr => {
+    log?.("WARN", "ofp_group", `ntr selection method ${text}`);
+    return "OFPBPC_BAD_VALUE";
+  };
   if (type !== OFPGT.SELECT) {
-    return type > OFPGT.FF ? "OFPGMFC_BAD_TYPE" : "OFPBPC_BAD_VALUE";
+    return type > OFPGT.FF ? "OFPGMFC_BAD_TYPE" : bad("property is only allowed for select groups");
   }
   switch (command) {
     case OFPGC.ADD:
@@ -46,30 +55,43 @@ function pullSelectionMethod(p: Property, type: number, command: number): Decode
     case OFPGC.DELETE:
     case OFPGC.INSERT_BUCKET:
     case OFPGC.REMOVE_BUCKET:
-      return "OFPBPC_BAD_VALUE";
+      return bad("property is only allowed for add and delete group modifications");
     default:
       return "OFPGMFC_BAD_COMMAND";
   }
   if (p.bytes.length < PROP_BYTES) {
+    bad(`property length ${p.bytes.length} is not valid`);
     return "OFPBPC_BAD_LEN";
   }
   const name = p.bytes.subarray(METHOD_OFS, PARAM_OFS);
   const zero = name.indexOf(0);
   const selectionMethod = decodeUtf8(name, 0, Math.max(zero, 0));
-  if (zero < 0 || (selectionMethod !== "hash" && selectionMethod !== "dp_hash")) {
-    return "OFPBPC_BAD_VALUE";
+  if (zero < 0) {
+    return bad("is not null terminated");
+  }
+  if (selectionMethod !== "hash" && selectionMethod !== "dp_hash") {
+    return bad(`'${selectionMethod}' is not supported`);
   }
   const selectionMethodParam = getU64(p.bytes, PARAM_OFS);
   const list = p.bytes.subarray(PROP_BYTES);
   if (list.length > 0 && selectionMethod !== "hash") {
-    return "OFPBPC_BAD_VALUE";
+    return bad(`${selectionMethod} does not support fields`);
   }
   const fields = pullFieldArray(list);
-  return isErr(fields) ? fields : { selectionMethod, selectionMethodParam, fields };
+  if (isErr(fields)) {
+    bad("fields are invalid");
+    return fields;
+  }
+  return { selectionMethod, selectionMethodParam, fields };
 }
 
 /** Reads the properties up to the cursor's end. */
-export function pullGroupProps(c: Cursor, type: number, command: number): Decoded<GroupProps> {
+export function pullGroupProps(
+  c: Cursor,
+  type: number,
+  command: number,
+  log: LogSink | null,
+): Decoded<GroupProps> {
   let props: GroupProps = { selectionMethod: "", selectionMethodParam: 0n, fields: [] };
   while (c.left > 0) {
     const p = pullProp(c);
@@ -77,13 +99,13 @@ export function pullGroupProps(c: Cursor, type: number, command: number): Decode
       return p;
     }
     if (p.type !== SELECTION_METHOD && p.type !== SELECTION_METHOD_OLD) {
-      const err = unknownProp(false, p.type);
+      const err = unknownProp(false, p.type, log, "ofp_group", "group");
       if (err !== null) {
         return err;
       }
       continue;
     }
-    const method = pullSelectionMethod(p, type, command);
+    const method = pullSelectionMethod(p, type, command, log);
     if (isErr(method)) {
       return method;
     }

@@ -4,7 +4,7 @@
 // another, which Open vSwitch also uses in experimenter messages of OpenFlow 1.0.
 
 import { OFP, type OfVersion } from "../../flow/of-version.ts";
-import { OFPP, portFromOfp11, portToOfp11 } from "../../flow/ofp-port.ts";
+import { type LogSink, OFPP, portFromOfp11, portToOfp11 } from "../../flow/ofp-port.ts";
 import { Cursor, getU32, type Writer } from "../../lib/bytes.ts";
 import {
   actionBitmapFromOpenflow,
@@ -87,23 +87,40 @@ function putBucket15(w: Writer, b: Bucket, id: number, type: number, version: Of
   w.patchU16(start, w.length - start);
 }
 
-function pullBuckets11(c: Cursor, len: number, version: OfVersion): Decoded<Bucket[]> {
+function warn(msg: Msg, text: string): void {
+  msg.log?.("WARN", "ofp_group", text);
+}
+
+/** Whether a bucket's length holds its head and ends within the list. */
+function bucketLengthOk(msg: Msg, bytes: number, head: number, left: number): boolean {
+  const what = `OpenFlow message bucket length ${bytes}`;
+  if (bytes < head) {
+    warn(msg, `${what} is not valid`);
+  } else if (bytes > left) {
+    warn(msg, `${what} exceeds remaining buckets data size ${left}`);
+  }
+  return bytes >= head && bytes <= left;
+}
+
+function pullBuckets11(c: Cursor, len: number, msg: Msg): Decoded<Bucket[]> {
+  const version = knownVersion(msg.version);
   const buckets: Bucket[] = [];
   const sub = c.sub(len);
   while (sub.left > 0) {
     if (sub.left < 16) {
+      warn(msg, `buckets end with ${sub.left} leftover bytes`);
       return "OFPGMFC_BAD_BUCKET";
     }
     const [bytes, weight, watch, watchGroup] = [sub.u16(), sub.u16(), sub.u32(), sub.u32()];
     sub.skip(4);
-    if (bytes < 16 || bytes - 16 > sub.left) {
+    if (!bucketLengthOk(msg, bytes, 16, sub.left + 16)) {
       return "OFPGMFC_BAD_BUCKET";
     }
-    const actions = pullActions(sub, bytes - 16, version);
+    const actions = pullActions(sub, bytes - 16, version, { log: msg.log });
     if (isErr(actions)) {
       return actions;
     }
-    const watchPort = portFromOfp11(watch);
+    const watchPort = portFromOfp11(watch, msg.log);
     if (watchPort === null) {
       return "OFPGMFC_BAD_WATCH";
     }
@@ -118,14 +135,14 @@ interface BucketProps {
   watchGroup: number;
 }
 
-function bucketProp(p: Property, out: BucketProps): OfpErr | null {
+function bucketProp(p: Property, out: BucketProps, log: LogSink | null): OfpErr | null {
   if (p.type === PROP_WEIGHT) {
     const v = propU16(p);
     out.weight = isErr(v) ? 0 : v;
     return isErr(v) ? v : null;
   }
   if (p.type !== PROP_WATCH_PORT && p.type !== PROP_WATCH_GROUP) {
-    return unknownProp(false, p.type);
+    return unknownProp(false, p.type, log, "ofp_group", "group bucket");
   }
   const v = propU32(p);
   if (isErr(v)) {
@@ -139,15 +156,21 @@ function bucketProp(p: Property, out: BucketProps): OfpErr | null {
   return null;
 }
 
-function pullBucket15(c: Cursor, version: OfVersion, type: number): Decoded<Bucket> {
+function pullBucket15(c: Cursor, msg: Msg, type: number): Decoded<Bucket> {
   if (c.left < 8) {
+    warn(msg, `buckets end with ${c.left} leftover bytes`);
     return "OFPGMFC_BAD_BUCKET";
   }
   const [bytes, actionBytes, bucketId] = [c.u16(), c.u16(), c.u32()];
-  if (bytes < 8 || bytes - 8 > c.left || actionBytes > bytes - 8) {
+  if (!bucketLengthOk(msg, bytes, 8, c.left + 8)) {
     return "OFPGMFC_BAD_BUCKET";
   }
-  const actions = pullActions(c, actionBytes, version);
+  if (actionBytes > bytes - 8) {
+    const size = `remaining bucket data size ${bytes - 8}`;
+    warn(msg, `OpenFlow message bucket actions length ${actionBytes} exceeds ${size}`);
+    return "OFPGMFC_BAD_BUCKET";
+  }
+  const actions = pullActions(c, actionBytes, knownVersion(msg.version), { log: msg.log });
   if (isErr(actions)) {
     return actions;
   }
@@ -155,38 +178,38 @@ function pullBucket15(c: Cursor, version: OfVersion, type: number): Decoded<Buck
   const props = { weight, watch: portToOfp11(OFPP.ANY), watchGroup: OFPG.ANY as number };
   for (const sub = c.sub(bytes - 8 - actionBytes); sub.left > 0; ) {
     const p = pullProp(sub);
-    const err = isErr(p) ? p : bucketProp(p, props);
+    const err = isErr(p) ? p : bucketProp(p, props, msg.log);
     if (err !== null) {
       return err;
     }
   }
-  const watchPort = portFromOfp11(props.watch);
+  const watchPort = portFromOfp11(props.watch, msg.log);
   if (watchPort === null) {
     return "OFPGMFC_BAD_WATCH";
   }
   if (bucketId > OFPG15_BUCKET.MAX) {
+    warn(msg, `bucket id (${bucketId}) is out of range`);
     return "OFPGMFC_BAD_BUCKET";
   }
   return { weight: props.weight, watchPort, watchGroup: props.watchGroup, bucketId, actions };
 }
 
-function pullBuckets15(
-  c: Cursor,
-  len: number,
-  version: OfVersion,
-  type: number,
-): Decoded<Bucket[]> {
+function pullBuckets15(c: Cursor, len: number, msg: Msg, type: number): Decoded<Bucket[]> {
   const buckets: Bucket[] = [];
   const sub = c.sub(len);
   while (sub.left > 0) {
-    const b = pullBucket15(sub, version, type);
+    const b = pullBucket15(sub, msg, type);
     if (isErr(b)) {
       return b;
     }
     buckets.push(b);
   }
   const ids = new Set(buckets.map((b) => b.bucketId));
-  return ids.size < buckets.length ? "OFPGMFC_BAD_BUCKET" : buckets;
+  if (ids.size < buckets.length) {
+    warn(msg, "Duplicate bucket id");
+    return "OFPGMFC_BAD_BUCKET";
+  }
+  return buckets;
 }
 
 /** What the switch knows that a message for another version needs (ovs: requestforward). */
@@ -270,23 +293,23 @@ function bucketIds(buckets: readonly Bucket[]): number[] {
 
 export function decodeGroupMod(msg: Msg): Decoded<GroupMod> {
   const version = knownVersion(msg.version);
-  const gm = hasBucketIds(version) ? decode15(msg, version) : decode11(msg, version);
+  const gm = hasBucketIds(version) ? decode15(msg) : decode11(msg);
   if (isErr(gm)) {
     return gm;
   }
   return checkGroupMod(gm) ?? gm;
 }
 
-function decode11(msg: Msg, version: OfVersion): Decoded<GroupMod> {
+function decode11(msg: Msg): Decoded<GroupMod> {
   const c = new Cursor(msg.bytes, msg.bodyOfs);
   const [command, type] = [c.u16(), c.u8()];
   c.skip(1);
   const groupId = c.u32();
-  const buckets = pullBuckets11(c, c.left, version);
+  const buckets = pullBuckets11(c, c.left, msg);
   if (isErr(buckets)) {
     return buckets;
   }
-  if (version >= OFP.v13 && command === OFPGC.DELETE && buckets.length > 0) {
+  if (msg.version >= OFP.v13 && command === OFPGC.DELETE && buckets.length > 0) {
     return "OFPGMFC_INVALID_GROUP";
   }
   const commandBucketId = OFPG15_BUCKET.ALL;
@@ -301,7 +324,7 @@ function commandBucketOk(command: number, id: number): boolean {
   return id === OFPG15_BUCKET.ALL || (command === OFPGC.REMOVE_BUCKET && one);
 }
 
-function decode15(msg: Msg, version: OfVersion): Decoded<GroupMod> {
+function decode15(msg: Msg): Decoded<GroupMod> {
   const c = new Cursor(msg.bytes, msg.bodyOfs);
   const [command, type] = [c.u16(), c.u8()];
   c.skip(1);
@@ -309,16 +332,17 @@ function decode15(msg: Msg, version: OfVersion): Decoded<GroupMod> {
   c.skip(2);
   const commandBucketId = c.u32();
   if (!commandBucketOk(command, commandBucketId)) {
+    warn(msg, `group command bucket id (${commandBucketId}) is out of range`);
     return "OFPGMFC_BAD_BUCKET";
   }
   if (bucketBytes > c.left) {
     return "OFPBRC_BAD_LEN";
   }
-  const buckets = pullBuckets15(c, bucketBytes, version, type);
+  const buckets = pullBuckets15(c, bucketBytes, msg, type);
   if (isErr(buckets)) {
     return buckets;
   }
-  const props = pullGroupProps(c, type, command);
+  const props = pullGroupProps(c, type, command, msg.log);
   return isErr(props) ? props : { command, type, groupId, commandBucketId, buckets, props };
 }
 
@@ -369,6 +393,7 @@ export function pullGroupDesc(c: Cursor, msg: Msg): Decoded<GroupDesc> | null {
   const long = hasBucketIds(version);
   const headBytes = long ? 16 : 8;
   if (c.left < headBytes) {
+    warn(msg, `OFPST11_GROUP_DESC reply has ${c.left} leftover bytes at end`);
     return "OFPBRC_BAD_LEN";
   }
   const [length, type] = [c.u16(), c.u8()];
@@ -376,17 +401,22 @@ export function pullGroupDesc(c: Cursor, msg: Msg): Decoded<GroupDesc> | null {
   const groupId = c.u32();
   const bucketBytes = long ? c.u16() : length - headBytes;
   c.skip(long ? 6 : 0);
-  if (length < headBytes || length - headBytes > c.left || length < bucketBytes + headBytes) {
+  if (length < headBytes || length - headBytes > c.left) {
+    warn(msg, `OFPST11_GROUP_DESC reply claims invalid length ${length}`);
+    return "OFPBRC_BAD_LEN";
+  }
+  if (length < bucketBytes + headBytes) {
+    warn(msg, `OFPST11_GROUP_DESC reply claims invalid bucket list length ${bucketBytes}`);
     return "OFPBRC_BAD_LEN";
   }
   const sub = c.sub(length - headBytes);
   const buckets = long
-    ? pullBuckets15(sub, bucketBytes, version, type)
-    : pullBuckets11(sub, bucketBytes, version);
+    ? pullBuckets15(sub, bucketBytes, msg, type)
+    : pullBuckets11(sub, bucketBytes, msg);
   if (isErr(buckets)) {
     return buckets;
   }
-  const props = pullGroupProps(sub, type, OFPGC.ADD);
+  const props = pullGroupProps(sub, type, OFPGC.ADD, msg.log);
   return isErr(props) ? props : { type, groupId, buckets, props };
 }
 
@@ -417,6 +447,9 @@ export function appendGroupStats(m: Multipart, gs: GroupStats): void {
   }
 }
 
+/** Lengths below that are refused for themselves, others for what is missing. */
+const GROUP_STATS_LENGTH_MIN = 8;
+
 /** Takes one group's statistics; null at the end. */
 export function pullGroupStats(c: Cursor, msg: Msg): Decoded<GroupStats> | null {
   if (c.left === 0) {
@@ -425,9 +458,14 @@ export function pullGroupStats(c: Cursor, msg: Msg): Decoded<GroupStats> | null 
   const timed = msg.raw !== "OFPST11_GROUP_REPLY";
   const base = timed ? 40 : 32;
   if (c.left < base) {
+    warn(msg, `${msg.info.name} reply has ${c.left} leftover bytes at end`);
     return "OFPBRC_BAD_LEN";
   }
   const length = c.u16();
+  if (length < GROUP_STATS_LENGTH_MIN) {
+    warn(msg, `${msg.info.name} reply claims invalid length ${length}`);
+    return "OFPBRC_BAD_LEN";
+  }
   c.skip(2);
   const [groupId, refCount] = [c.u32(), c.u32()];
   c.skip(4);
@@ -436,6 +474,7 @@ export function pullGroupStats(c: Cursor, msg: Msg): Decoded<GroupStats> | null 
   const durationNs = timed ? c.u32() : U32_MAX;
   const n = Math.floor((length - base) / 16);
   if (n < 0 || n * 16 > c.left) {
+    warn(msg, `${msg.info.name} reply has ${c.left} leftover bytes at end`);
     return "OFPBRC_BAD_LEN";
   }
   const bucketStats: BucketCounter[] = [];

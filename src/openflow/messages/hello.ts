@@ -4,6 +4,7 @@
 // An error names what is wrong by numbers that depend on the version and carries the beginning of
 // the message that it answers (ovs: lib/ofp-util.c, lib/ofp-errors.c).
 
+import type { LogSink } from "../../flow/ofp-port.ts";
 import { OFP, type OfVersion } from "../../flow/of-version.ts";
 import { Cursor, decodeLatin1, encodeLatin1, getU32 } from "../../lib/bytes.ts";
 import {
@@ -46,7 +47,7 @@ export function encodeHello(versions: VersionBitmap, xid: number): Uint8Array {
   return finishMsg(w);
 }
 
-export function decodeHello(bytes: Uint8Array): Hello {
+export function decodeHello(bytes: Uint8Array, log: LogSink | null = null): Hello {
   const version = bytes[OFP_HEADER.VERSION] ?? 0;
   const upTo = version < 32 ? ((2 ** version - 1) * 2) >>> 0 : 0xfffffffe;
   const h: Hello = { versions: upTo, ok: true };
@@ -62,19 +63,37 @@ export function decodeHello(bytes: Uint8Array): Hello {
     if (len < 4 || !c.skip(Math.ceil(len / 8) * 8)) {
       return { ...h, ok: false };
     }
-    const versions = type === OFPHET_VERSIONBITMAP ? bitmapElement(bytes, at + 4, len - 4) : 0;
+    const versions = type === OFPHET_VERSIONBITMAP ? bitmapElement(bytes, at + 4, len - 4, log) : 0;
     h.ok &&= versions !== 0;
     h.versions = versions === 0 ? h.versions : versions;
   }
   return h;
 }
 
-function bitmapElement(bytes: Uint8Array, ofs: number, len: number): VersionBitmap {
-  return len === 0 || len % 4 !== 0 ? 0 : (getU32(bytes, ofs) & ~1) >>> 0;
+function bitmapElement(
+  bytes: Uint8Array,
+  ofs: number,
+  len: number,
+  log: LogSink | null,
+): VersionBitmap {
+  if (len === 0 || len % 4 !== 0) {
+    return 0;
+  }
+  const bitmap = getU32(bytes, ofs);
+  if ((bitmap & 1) !== 0) {
+    log?.("WARN", "ofp_util", "peer claims to support invalid OpenFlow version 0x00");
+  }
+  const versions = (bitmap & ~1) >>> 0;
+  if (versions === 0) {
+    const none = "does not support any OpenFlow version (between 0x01 and 0x1f)";
+    log?.("WARN", "ofp_util", `peer ${none}`);
+  }
+  return versions;
 }
 
-export function printHello(out: Text, bytes: Uint8Array): void {
-  const h = decodeHello(bytes);
+export function printHello(out: Text, msg: Msg): void {
+  const { bytes } = msg;
+  const h = decodeHello(bytes, msg.log);
   out.put(`\n version bitmap: ${formatVersionBitmap(h.versions)}`);
   if (!h.ok) {
     out.put(`\n unknown data in hello:\n${hexDump(bytes, true)}`);

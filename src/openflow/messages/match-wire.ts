@@ -15,7 +15,7 @@ import {
   zeroWildcarded,
 } from "../../flow/match.ts";
 import { OFP, type OfVersion } from "../../flow/of-version.ts";
-import { portFromOfp11, portToOfp11 } from "../../flow/ofp-port.ts";
+import { type LogSink, portFromOfp11, portToOfp11 } from "../../flow/ofp-port.ts";
 import { countCidrBits, prefixMask32 } from "../../lib/address.ts";
 import { Cursor, getU16, type Writer } from "../../lib/bytes.ts";
 import { ETH_TYPE } from "../../packet/ethernet.ts";
@@ -370,11 +370,11 @@ function l4FromOfp11(om: Ofp11Match, m: Match): Decoded<Match> {
   return m;
 }
 
-function matchFromOfp11(om: Ofp11Match): Decoded<Match> {
+function matchFromOfp11(om: Ofp11Match, log: LogSink | null): Decoded<Match> {
   const m = newMatch();
   const wild = (bit: number): boolean => (om.wildcards & bit) !== 0;
   if (!wild(OFPFW11.IN_PORT)) {
-    const port = portFromOfp11(om.inPort);
+    const port = portFromOfp11(om.inPort, log);
     if (port === null) {
       return "OFPBMC_BAD_VALUE";
     }
@@ -465,7 +465,11 @@ export function putOfp11Match(w: Writer, m: Match, version: OfVersion): void {
 }
 
 /** Takes a standard or an OXM match, whichever the message has (ovs: ofputil_pull_ofp11_match). */
-export function pullOfp11Match(c: Cursor, opts: OxmPullOptions = {}): Decoded<Match> {
+export function pullOfp11Match(
+  c: Cursor,
+  opts: OxmPullOptions = {},
+  log: LogSink | null = null,
+): Decoded<Match> {
   if (c.left < 4) {
     return "OFPBMC_BAD_LEN";
   }
@@ -479,5 +483,6 @@ export function pullOfp11Match(c: Cursor, opts: OxmPullOptions = {}): Decoded<Ma
   if (getU16(c.bytes, c.pos + 2) !== OFP11_MATCH_BYTES || c.left < OFP11_MATCH_BYTES) {
     return "OFPBMC_BAD_LEN";
   }
-  return matchFromOfp11(pullOfp11(new Cursor(c.bytes, c.take(OFP11_MATCH_BYTES), c.pos)));
+  const bytes = new Cursor(c.bytes, c.take(OFP11_MATCH_BYTES), c.pos);
+  return matchFromOfp11(pullOfp11(bytes), log);
 }

@@ -102,12 +102,17 @@ export function appendMeterConfig(m: Multipart, mc: MeterConfig): void {
   m.postAppend(start);
 }
 
+function leftover(msg: Msg, c: Cursor, what: string): void {
+  msg.log?.("WARN", "ofp_meter", `${what} reply has ${c.left} leftover bytes at end`);
+}
+
 /** Takes one meter's configuration; null at the end. */
-export function pullMeterConfig(c: Cursor): Decoded<MeterConfig> | null {
+export function pullMeterConfig(c: Cursor, msg: Msg): Decoded<MeterConfig> | null {
   if (c.left === 0) {
     return null;
   }
   if (c.left < 8) {
+    leftover(msg, c, "OFPMP_METER_CONFIG");
     return "OFPBRC_BAD_LEN";
   }
   const [length, flags, meterId] = [c.u16(), c.u16(), c.u32()];
@@ -126,11 +131,12 @@ export function appendMeterStats(m: Multipart, ms: MeterStats): void {
 }
 
 /** Takes one meter's statistics; null at the end. */
-export function pullMeterStats(c: Cursor): Decoded<MeterStats> | null {
+export function pullMeterStats(c: Cursor, msg: Msg): Decoded<MeterStats> | null {
   if (c.left === 0) {
     return null;
   }
   if (c.left < STATS_BYTES) {
+    leftover(msg, c, "OFPMP_METER");
     return "OFPBRC_BAD_LEN";
   }
   const [meterId, len] = [c.u32(), c.u16()];

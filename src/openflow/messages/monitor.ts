@@ -31,7 +31,7 @@ import type { Action } from "../actions/types.ts";
 import { formatMatch } from "../match-text.ts";
 import { nxPullMatch } from "../oxm.ts";
 import { nxPutMatch, oxmPutMatch } from "../oxm-put.ts";
-import { type Decoded, isErr } from "./errors.ts";
+import { type Decoded, isErr, type OfpErr } from "./errors.ts";
 import { pullOfp11Match } from "./match-wire.ts";
 import { Multipart } from "./multipart.ts";
 import { type NameMaps, OFPG } from "./names.ts";
@@ -123,13 +123,29 @@ export function encodeFlowMonitorRequest(
   return finishMsg(w);
 }
 
-function pullNxRequest(c: Cursor, v13: boolean): Decoded<FlowMonitorRequest> {
+function warn(msg: Msg, text: string): void {
+  msg.log?.("WARN", "ofp_monitor", text);
+}
+
+/** Refuses what is too short for its place. */
+function leftover(msg: Msg, c: Cursor): OfpErr {
+  warn(msg, `${msg.info.name} has ${c.left} leftover bytes at end`);
+  return "OFPBRC_BAD_LEN";
+}
+
+function badFlags(msg: Msg, prefix: string, flags: number): void {
+  warn(msg, `${prefix}_FLOW_MONITOR has bad flags ${hex(flags)}`);
+}
+
+function pullNxRequest(c: Cursor, msg: Msg): Decoded<FlowMonitorRequest> {
+  const v13 = msg.raw === "ONFST13_FLOW_MONITOR_REQUEST";
   const [id, flags, third] = [c.u32(), c.u16(), c.u16()];
   const matchLen = v13 ? third : c.u16();
-  const outPort = v13 ? portFromOfp11(c.u32()) : third;
+  const outPort = v13 ? portFromOfp11(c.u32(), msg.log) : third;
   const tableId = c.u8();
   const zeros = c.view(v13 ? 3 : 5);
   if ((flags & CHANGES) === 0 || (flags & ~NX_FLAGS) !== 0) {
+    badFlags(msg, v13 ? "ONFST" : "NXST", flags);
     return "OFPMOFC_BAD_FLAGS";
   }
   if (zeros.some((b) => b !== 0)) {
@@ -138,7 +154,7 @@ function pullNxRequest(c: Cursor, v13: boolean): Decoded<FlowMonitorRequest> {
   if (outPort === null) {
     return "OFPBAC_BAD_OUT_PORT";
   }
-  const m = v13 ? pullOfp11Match(c) : nxPullMatch(c, matchLen);
+  const m = v13 ? pullOfp11Match(c, {}, msg.log) : nxPullMatch(c, matchLen);
   if (isErr(m)) {
     return m;
   }
@@ -147,18 +163,19 @@ function pullNxRequest(c: Cursor, v13: boolean): Decoded<FlowMonitorRequest> {
   return { id, command, flags: fromNxFlags(flags), outPort, outGroup: OFPG.ANY, tableId, match };
 }
 
-function pull14Request(c: Cursor): Decoded<FlowMonitorRequest> {
+function pull14Request(c: Cursor, msg: Msg): Decoded<FlowMonitorRequest> {
   const [id, port, outGroup, flags] = [c.u32(), c.u32(), c.u32(), c.u16()];
   const [tableId, command] = [c.u8(), c.u8()];
   const deletes = command === OFPFMC.DELETE;
   if (!deletes && ((flags & CHANGES) === 0 || (flags & ~OFP_FLAGS) !== 0)) {
+    badFlags(msg, "OFPST", flags);
     return "OFPMOFC_BAD_FLAGS";
   }
-  const outPort = portFromOfp11(port);
+  const outPort = portFromOfp11(port, msg.log);
   if (!deletes && outPort === null) {
     return "OFPBAC_BAD_OUT_PORT";
   }
-  const match = pullOfp11Match(c);
+  const match = pullOfp11Match(c, {}, msg.log);
   return isErr(match)
     ? match
     : { id, command, flags, outPort: outPort ?? OFPP.NONE, outGroup, tableId, match };
@@ -170,11 +187,11 @@ export function pullFlowMonitorRequest(c: Cursor, msg: Msg): Decoded<FlowMonitor
     return null;
   }
   if (c.left < REQUEST_BYTES) {
+    const prefix = msg.raw.replace(/1\d*_.*/, "").replace(/_.*/, "");
+    warn(msg, `${prefix}_FLOW_MONITOR request has ${c.left} leftover bytes at end`);
     return "OFPBRC_BAD_LEN";
   }
-  return msg.raw === "OFPST14_FLOW_MONITOR_REQUEST"
-    ? pull14Request(c)
-    : pullNxRequest(c, msg.raw === "ONFST13_FLOW_MONITOR_REQUEST");
+  return msg.raw === "OFPST14_FLOW_MONITOR_REQUEST" ? pull14Request(c, msg) : pullNxRequest(c, msg);
 }
 
 /** All requests of a message. */
@@ -345,7 +362,7 @@ function restLength(total: number, used: number): number {
 
 function pullNxUpdate(c: Cursor, msg: Msg, length: number, event: number): Decoded<FlowUpdate> {
   if (length < UPDATE_BYTES) {
-    return "OFPBRC_BAD_LEN";
+    return leftover(msg, c);
   }
   const start = c.pos;
   c.skip(4);
@@ -354,18 +371,18 @@ function pullNxUpdate(c: Cursor, msg: Msg, length: number, event: number): Decod
   c.skip(1);
   const cookie = c.u64();
   if (UPDATE_BYTES + matchLen > length) {
-    return "OFPBRC_BAD_LEN";
+    return leftover(msg, c);
   }
   const v13 = msg.raw === "ONFST13_FLOW_MONITOR_REPLY";
-  const m = v13 ? pullOfp11Match(c) : nxPullMatch(c, matchLen);
+  const m = v13 ? pullOfp11Match(c, {}, msg.log) : nxPullMatch(c, matchLen);
   if (isErr(m)) {
     return m;
   }
   const version = knownVersion(msg.version);
   const rest = restLength(length, c.pos - start);
   const actions: Decoded<readonly Action[]> = v13
-    ? pullInstructions(c, rest, version)
-    : pullActions(c, rest, version);
+    ? pullInstructions(c, rest, version, { log: msg.log })
+    : pullActions(c, rest, version, { log: msg.log });
   const match = "flow" in m ? m : m.match;
   const head = { event, reason, priority, idleTimeoutS, hardTimeoutS, tableId, cookie, match };
   return isErr(actions) ? actions : { ...head, actions, xid: 0 };
@@ -373,7 +390,7 @@ function pullNxUpdate(c: Cursor, msg: Msg, length: number, event: number): Decod
 
 function pull14Update(c: Cursor, msg: Msg, length: number, event: number): Decoded<FlowUpdate> {
   if (length < UPDATE_BYTES) {
-    return "OFPBRC_BAD_LEN";
+    return leftover(msg, c);
   }
   const start = c.pos;
   c.skip(4);
@@ -381,12 +398,12 @@ function pull14Update(c: Cursor, msg: Msg, length: number, event: number): Decod
   const priority = c.u16();
   c.skip(4);
   const cookie = c.u64();
-  const match = pullOfp11Match(c);
+  const match = pullOfp11Match(c, {}, msg.log);
   if (isErr(match)) {
     return match;
   }
   const rest = restLength(length, c.pos - start);
-  const actions = pullInstructions(c, rest, knownVersion(msg.version));
+  const actions = pullInstructions(c, rest, knownVersion(msg.version), { log: msg.log });
   const head = { event, reason, priority, idleTimeoutS, hardTimeoutS, tableId, cookie, match };
   return isErr(actions) ? actions : { ...head, actions, xid: 0 };
 }
@@ -400,17 +417,18 @@ export function pullFlowUpdate(c: Cursor, msg: Msg): Decoded<FlowUpdate> | null 
   const [length, wireEvent] = [c.u16(), c.u16()];
   c.pos = start;
   if (c.left < 4 || length > c.left || length % 8 !== 0) {
-    return "OFPBRC_BAD_LEN";
+    return leftover(msg, c);
   }
   const v14 = msg.raw === "OFPST14_FLOW_MONITOR_REPLY";
   const event = v14 ? wireEvent : NX_EVENTS[wireEvent];
   const known = event !== undefined && event <= OFPFME.RESUMED;
   if (!known) {
+    warn(msg, `NXST_FLOW_MONITOR reply has bad event ${wireEvent}`);
     return "NXBRC_FM_BAD_EVENT";
   }
   if (event >= OFPFME.ABBREV) {
     if (length !== 8) {
-      return "OFPBRC_BAD_LEN";
+      return leftover(msg, c);
     }
     c.skip(4);
     return { ...emptyUpdate(event), xid: c.u32() };

@@ -7,7 +7,7 @@
 import { get, K } from "../../flow/flow-key.ts";
 import { type Match, matchSlot, newMatch } from "../../flow/match.ts";
 import { OFP, type OfVersion, type Protocols } from "../../flow/of-version.ts";
-import { formatTable, portFromOfp11, portToOfp11 } from "../../flow/ofp-port.ts";
+import { formatTable, type LogSink, portFromOfp11, portToOfp11 } from "../../flow/ofp-port.ts";
 import { Cursor, getU32le, hex2, putU32le, type Writer } from "../../lib/bytes.ts";
 import { formatActions } from "../actions/actions.ts";
 import { pullActions, putActions } from "../actions/codec.ts";
@@ -293,6 +293,8 @@ export function encodeResume(
   return finishMsg(w);
 }
 
+const LOG = "ofp_packet";
+
 interface Decoding extends PacketInDecoded {
   continuation: Uint8Array;
 }
@@ -307,7 +309,12 @@ interface DecodeOptions extends TunContext {
   readonly loose: boolean;
 }
 
-function decodeProp(p: Property, d: Decoding, o: DecodeOptions): OfpErr | null {
+function decodeProp(
+  p: Property,
+  d: Decoding,
+  o: DecodeOptions,
+  log: LogSink | null,
+): OfpErr | null {
   const { pin } = d;
   const number = (v: Decoded<number>, to: (n: number) => void): OfpErr | null => {
     if (isErr(v)) {
@@ -355,22 +362,26 @@ function decodeProp(p: Property, d: Decoding, o: DecodeOptions): OfpErr | null {
       return isErr(nested) ? nested : null;
     }
     default:
-      return unknownProp(o.loose, p.type);
+      return unknownProp(o.loose, p.type, log, LOG, "NX_PACKET_IN2");
   }
 }
 
-function decodeNx2(c: Cursor, o: DecodeOptions): Decoded<Decoding> {
+function decodeNx2(c: Cursor, o: DecodeOptions, log: LogSink | null): Decoded<Decoding> {
   const d = decoding();
   while (c.left > 0) {
     const p = pullProp(c);
-    const err = isErr(p) ? p : decodeProp(p, d, o);
+    const err = isErr(p) ? p : decodeProp(p, d, o, log);
     if (err !== null) {
       return err;
     }
   }
   const bytes = d.pin.packet.length;
   d.totalLen = d.totalLen === 0 ? bytes : d.totalLen;
-  return bytes === 0 || d.totalLen < bytes ? "OFPBRC_BAD_LEN" : d;
+  if (bytes === 0 || d.totalLen < bytes) {
+    log?.("WARN", LOG, `NXT_PACKET_IN2 ${bytes === 0 ? "lacks packet" : "claimed full_len < len"}`);
+    return "OFPBRC_BAD_LEN";
+  }
+  return d;
 }
 
 function portMatch(port: number): Match {
@@ -379,11 +390,11 @@ function portMatch(port: number): Match {
   return m;
 }
 
-function decodeOld(c: Cursor, v10: boolean): Decoded<Decoding> {
+function decodeOld(c: Cursor, v10: boolean, log: LogSink | null): Decoded<Decoding> {
   const d = decoding();
   d.bufferId = c.u32();
   d.totalLen = v10 ? c.u16() : 0;
-  const port = v10 ? c.u16() : portFromOfp11(c.u32());
+  const port = v10 ? c.u16() : portFromOfp11(c.u32(), log);
   if (v10) {
     d.pin.reason = c.u8();
     c.skip(1);
@@ -434,19 +445,23 @@ export function decodePacketInPublic(msg: Msg, o: DecodeOptions): Decoded<Decodi
   switch (msg.raw) {
     case "NXT_PACKET_IN2":
     case "NXT_RESUME":
-      return decodeNx2(c, o);
+      return decodeNx2(c, o, msg.log);
     case "OFPT10_PACKET_IN":
-      return decodeOld(c, true);
+      return decodeOld(c, true, msg.log);
     case "OFPT11_PACKET_IN":
-      return decodeOld(c, false);
+      return decodeOld(c, false, msg.log);
     default:
       return decodeWithMatch(c, msg, o);
   }
 }
 
-function nestedActions(p: Property, version: OfVersion): Decoded<Action[]> {
+function nestedActions(p: Property, cx: ThawContext): Decoded<Action[]> {
   const nested = propNested(p);
-  return isErr(nested) ? nested : pullActions(new Cursor(nested), nested.length, version);
+  if (isErr(nested)) {
+    cx.log?.("WARN", LOG, `actions property has bad length ${p.bytes.length}`);
+    return nested;
+  }
+  return pullActions(new Cursor(nested), nested.length, cx.version, { log: cx.log });
 }
 
 interface Thaw {
@@ -466,6 +481,7 @@ function thawProp(p: Property, pin: PacketInPrivate, t: Thaw, cx: ThawContext): 
       return null;
     case CPT.STACK:
       if (propValue(p).length > STACK_ENTRY_BYTES_MAX) {
+        cx.log?.("WARN", LOG, `NXCPT_STACK property has bad length ${propValue(p).length}`);
         return "OFPBPC_BAD_LEN";
       }
       t.stack.push(propValue(p).slice());
@@ -484,7 +500,7 @@ function thawProp(p: Property, pin: PacketInPrivate, t: Thaw, cx: ThawContext): 
     }
     case CPT.ACTIONS:
     case CPT.ACTION_SET: {
-      const actions = nestedActions(p, cx.version);
+      const actions = nestedActions(p, cx);
       if (isErr(actions)) {
         return actions;
       }
@@ -497,7 +513,7 @@ function thawProp(p: Property, pin: PacketInPrivate, t: Thaw, cx: ThawContext): 
       return null;
     }
     default:
-      return unknownProp(cx.loose, p.type);
+      return unknownProp(cx.loose, p.type, cx.log, LOG, "continuation");
   }
 }
 
@@ -517,6 +533,7 @@ function thawNumber(p: Property, pin: PacketInPrivate, t: Thaw): OfpErr | null {
 }
 
 interface ThawContext {
+  readonly log: LogSink | null;
   readonly loose: boolean;
   readonly version: OfVersion;
 }
@@ -528,7 +545,7 @@ export function decodePacketIn(msg: Msg, o: DecodeOptions): Decoded<PacketInDeco
     return d;
   }
   const thaw: Thaw = { tableId: 0, cookie: 0n, stack: [], actions: [] };
-  const cx = { loose: o.loose, version: knownVersion(msg.version) };
+  const cx = { loose: o.loose, version: knownVersion(msg.version), log: msg.log };
   for (const c = new Cursor(d.continuation); c.left > 0; ) {
     const p = pullProp(c);
     const err = isErr(p) ? p : thawProp(p, d.pin, thaw, cx);

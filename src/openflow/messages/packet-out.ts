@@ -84,7 +84,7 @@ function decodeHead(c: Cursor, msg: Msg, tun: TunContext): Decoded<Head> {
     return noPort ? "OFPBRC_BAD_PORT" : { flowMetadata, actionBytes };
   }
   const v10 = msg.raw === "OFPT10_PACKET_OUT";
-  const port = v10 ? c.u16() : portFromOfp11(c.u32());
+  const port = v10 ? c.u16() : portFromOfp11(c.u32(), msg.log);
   const actionBytes = c.u16();
   c.skip(v10 ? 0 : 6);
   return port === null ? "OFPBAC_BAD_OUT_PORT" : { flowMetadata: portMatch(port), actionBytes };
@@ -103,11 +103,15 @@ export function decodePacketOut(msg: Msg, tun: TunContext): Decoded<PacketOut> {
     return head;
   }
   const { flowMetadata } = head;
-  const actions = pullActions(c, head.actionBytes, knownVersion(msg.version));
+  const actions = pullActions(c, head.actionBytes, knownVersion(msg.version), {
+    log: msg.log,
+  });
   if (isErr(actions)) {
     return actions;
   }
-  if (!isInPort(get(flowMetadata.flow, K.in_port))) {
+  const inPort = get(flowMetadata.flow, K.in_port);
+  if (!isInPort(inPort)) {
+    msg.log?.("WARN", "ofp_packet", `packet-out has bad input port 0x${inPort.toString(16)}`);
     return "OFPBRC_BAD_PORT";
   }
   const packet = bufferId === NO_BUFFER ? c.view(c.left).slice() : new Uint8Array(0);

@@ -96,7 +96,7 @@ export function decodePortStatsRequest(msg: Msg): Decoded<{ port: number }> {
   if (msg.version === OFP.v10) {
     return { port: getU16(msg.bytes, msg.bodyOfs) };
   }
-  const port = portFromOfp11(getU32(msg.bytes, msg.bodyOfs));
+  const port = portFromOfp11(getU32(msg.bytes, msg.bodyOfs), msg.log);
   return port === null ? "OFPBAC_BAD_OUT_PORT" : { port };
 }
 
@@ -171,12 +171,17 @@ function pullEthernet(c: Cursor, s: PortCounters): void {
   s.collisions = c.u64();
 }
 
+function leftover(msg: Msg, c: Cursor): OfpErr {
+  msg.log?.("WARN", "ofp_port", `OFPST_PORT reply has ${c.left} leftover bytes at end`);
+  return "OFPBRC_BAD_LEN";
+}
+
 function pullOld(c: Cursor, msg: Msg): Decoded<PortStats> {
   const bytes = msg.raw === "OFPST13_PORT_REPLY" ? 112 : 104;
   if (c.left < bytes) {
-    return "OFPBRC_BAD_LEN";
+    return leftover(msg, c);
   }
-  const portNo = msg.version === OFP.v10 ? c.u16() : portFromOfp11(c.u32());
+  const portNo = msg.version === OFP.v10 ? c.u16() : portFromOfp11(c.u32(), msg.log);
   c.skip(msg.version === OFP.v10 ? 6 : 4);
   const stats = unknownCounters();
   pullCommon(c, stats);
@@ -224,14 +229,14 @@ function applyProp(p: Property, ps: PortStats): OfpErr | null {
   return null;
 }
 
-function pull14(c: Cursor): Decoded<PortStats> {
+function pull14(c: Cursor, msg: Msg): Decoded<PortStats> {
   const start = c.pos;
   if (c.left < STATS14_BYTES) {
     return "OFPBRC_BAD_LEN";
   }
   const len = c.u16();
   c.skip(2);
-  const portNo = portFromOfp11(c.u32());
+  const portNo = portFromOfp11(c.u32(), msg.log);
   const [durationS, durationNs] = [c.u32(), c.u32()];
   const stats = unknownCounters();
   pullCommon(c, stats);
@@ -258,7 +263,7 @@ export function pullPortStats(c: Cursor, msg: Msg): Decoded<PortStats> | null {
   if (c.left === 0) {
     return null;
   }
-  return msg.raw === "OFPST14_PORT_REPLY" ? pull14(c) : pullOld(c, msg);
+  return msg.raw === "OFPST14_PORT_REPLY" ? pull14(c, msg) : pullOld(c, msg);
 }
 
 function rfc2819Line(

@@ -4,7 +4,14 @@
 // features), 1.1 to 1.3 ofp11_port (64 bytes), 1.4 and later ofp14_port (40 bytes) with properties.
 
 import { OFP } from "../../flow/of-version.ts";
-import { formatPort, type NameMap, OFPP, portFromOfp11, portToOfp11 } from "../../flow/ofp-port.ts";
+import {
+  formatPort,
+  type LogSink,
+  type NameMap,
+  OFPP,
+  portFromOfp11,
+  portToOfp11,
+} from "../../flow/ofp-port.ts";
 import { Cursor, decodeUtf8, getU32, type Writer } from "../../lib/bytes.ts";
 import { type Decoded, isErr, type OfpErr } from "./errors.ts";
 import { type Property, propU32, pullProp, unknownProp } from "./property.ts";
@@ -152,8 +159,8 @@ function pullNameAndState(c: Cursor): Pick<PhyPort, "hwAddr" | "name" | "config"
   return { hwAddr, name, config: c.u32() & OFPPC11_ALL, state: c.u32() & OFPPS11_ALL };
 }
 
-function pull11(c: Cursor): Decoded<PhyPort> {
-  const portNo = portFromOfp11(c.u32());
+function pull11(c: Cursor, log: LogSink | null): Decoded<PhyPort> {
+  const portNo = portFromOfp11(c.u32(), log);
   c.skip(4);
   const base = pullNameAndState(c);
   const features = pullFeatures(c);
@@ -162,12 +169,12 @@ function pull11(c: Cursor): Decoded<PhyPort> {
 
 const NO_FEATURES = { curr: 0, advertised: 0, supported: 0, peer: 0, currSpeed: 0, maxSpeed: 0 };
 
-function pull14(c: Cursor): Decoded<PhyPort> {
+function pull14(c: Cursor, log: LogSink | null): Decoded<PhyPort> {
   const start = c.pos;
   if (c.left < 40) {
     return "OFPBRC_BAD_LEN";
   }
-  const portNo = portFromOfp11(c.u32());
+  const portNo = portFromOfp11(c.u32(), log);
   const len = c.u16();
   c.skip(2);
   const base = pullNameAndState(c);
@@ -199,21 +206,29 @@ function pull14(c: Cursor): Decoded<PhyPort> {
 }
 
 /** Takes one port; null at the end. */
-export function pullPhyPort(c: Cursor, version: number): Decoded<PhyPort> | null {
+export function pullPhyPort(
+  c: Cursor,
+  version: number,
+  log: LogSink | null = null,
+): Decoded<PhyPort> | null {
   if (version === OFP.v10) {
     return c.left < 48 ? null : pull10(c);
   }
   if (version < OFP.v14) {
-    return c.left < 64 ? null : pull11(c);
+    return c.left < 64 ? null : pull11(c, log);
   }
-  return c.left === 0 ? null : pull14(c);
+  return c.left === 0 ? null : pull14(c, log);
 }
 
 /** The ports up to the end or to an error. */
-export function pullPhyPorts(c: Cursor, version: number): { ports: PhyPort[]; err: OfpErr | null } {
+export function pullPhyPorts(
+  c: Cursor,
+  version: number,
+  log: LogSink | null = null,
+): { ports: PhyPort[]; err: OfpErr | null } {
   const ports: PhyPort[] = [];
   for (;;) {
-    const p = pullPhyPort(c, version);
+    const p = pullPhyPort(c, version, log);
     if (p === null) {
       return { ports, err: null };
     }
@@ -268,8 +283,8 @@ export function formatPhyPort(p: PhyPort): string {
 }
 
 /** Prints the ports that a cursor holds, sorted by number. */
-export function printPhyPorts(out: Text, version: number, c: Cursor): OfpErr | null {
-  const { ports, err } = pullPhyPorts(c, version);
+export function printPhyPorts(out: Text, msg: Msg, c: Cursor): OfpErr | null {
+  const { ports, err } = pullPhyPorts(c, msg.version, msg.log);
   ports.sort((a, b) => a.portNo - b.portNo);
   for (const p of ports) {
     out.put(formatPhyPort(p));
@@ -290,7 +305,7 @@ export function decodePortDescRequest(msg: Msg): Decoded<{ port: number }> {
   if (msg.raw === "OFPST10_PORT_DESC_REQUEST") {
     return { port: OFPP.ANY };
   }
-  const port = portFromOfp11(getU32(msg.bytes, msg.bodyOfs));
+  const port = portFromOfp11(getU32(msg.bytes, msg.bodyOfs), msg.log);
   return port === null ? "OFPBAC_BAD_OUT_PORT" : { port };
 }
 
@@ -319,7 +334,7 @@ export function decodePortStatus(msg: Msg): Decoded<PortStatus> {
   if (reason > OFPPR.MODIFY) {
     return "NXBRC_BAD_REASON";
   }
-  const desc = pullPhyPort(new Cursor(msg.bytes, msg.bodyOfs + 8), msg.version);
+  const desc = pullPhyPort(new Cursor(msg.bytes, msg.bodyOfs + 8), msg.version, msg.log);
   if (desc === null) {
     return "OFPBRC_BAD_LEN";
   }
@@ -363,7 +378,7 @@ export function decodePortMod(msg: Msg, loose: boolean): Decoded<PortMod> {
     const mask = c.u32() & OFPPC10_ALL;
     return { portNo, hwAddr, config: config & mask, mask, advertise: featuresFrom10(c.u32()) };
   }
-  const portNo = portFromOfp11(c.u32());
+  const portNo = portFromOfp11(c.u32(), msg.log);
   if (portNo === null) {
     return "OFPBAC_BAD_OUT_PORT";
   }
@@ -378,7 +393,7 @@ export function decodePortMod(msg: Msg, loose: boolean): Decoded<PortMod> {
   }
   while (c.left > 0) {
     const p = pullProp(c);
-    const advertise = isErr(p) ? p : portModProp(p, loose, pm.advertise);
+    const advertise = isErr(p) ? p : portModProp(p, loose, pm.advertise, msg.log);
     if (isErr(advertise)) {
       return advertise;
     }
@@ -387,9 +402,14 @@ export function decodePortMod(msg: Msg, loose: boolean): Decoded<PortMod> {
   return pm;
 }
 
-function portModProp(p: Property, loose: boolean, advertise: number): Decoded<number> {
+function portModProp(
+  p: Property,
+  loose: boolean,
+  advertise: number,
+  log: LogSink | null,
+): Decoded<number> {
   if (p.type !== PROP_ETHERNET) {
-    return unknownProp(loose, p.type) ?? advertise;
+    return unknownProp(loose, p.type, log, "ofp_port", "port_mod") ?? advertise;
   }
   const v = propU32(p);
   return isErr(v) ? v : v & 0xffff;

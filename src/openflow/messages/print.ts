@@ -4,6 +4,7 @@
 // it had appended before stays, the error and a hex dump follow. A message that is too short, cut, or
 // has bytes behind its end is only dumped.
 
+import type { LogSink } from "../../flow/ofp-port.ts";
 import { OFP } from "../../flow/of-version.ts";
 import { getU16, getU32 } from "../../lib/bytes.ts";
 import { isErr, type PrintErr } from "./errors.ts";
@@ -79,7 +80,7 @@ function newline(out: Text): void {
 }
 
 function printBody(out: Text, bytes: Uint8Array, cx: PrintContext): PrintErr | null {
-  const msg = pullMsg(bytes);
+  const msg = pullMsg(bytes, cx.log);
   if (isErr(msg)) {
     out.put(`***decode error: ${msg}***\n`);
     return msg;
@@ -102,14 +103,20 @@ function printBody(out: Text, bytes: Uint8Array, cx: PrintContext): PrintErr | n
   return err;
 }
 
-function print(bytes: Uint8Array, verbosity: number, names: NameMaps, depth: number): string {
+function print(
+  bytes: Uint8Array,
+  verbosity: number,
+  names: NameMaps,
+  log: LogSink | null,
+  depth: number,
+): string {
   const bad = badLengthText(bytes);
   if (bad !== undefined || depth > PRINT_DEPTH_MAX) {
     return (bad ?? "") + hexDump(bytes, true);
   }
   const out = new Text();
-  const inner = (b: Uint8Array, v: number): string => print(b, v, names, depth + 1);
-  const err = printBody(out, bytes, { names, verbosity, inner });
+  const inner = (b: Uint8Array, v: number): string => print(b, v, names, log, depth + 1);
+  const err = printBody(out, bytes, { names, verbosity, inner, log });
   if (verbosity >= VERBOSITY_DUMP || err !== null) {
     newline(out);
     out.put(hexDump(bytes, true));
@@ -118,7 +125,12 @@ function print(bytes: Uint8Array, verbosity: number, names: NameMaps, depth: num
   return out.s;
 }
 
-/** The text of a message, which ends with a newline. */
-export function ofpPrint(bytes: Uint8Array, verbosity: number, names: NameMaps = NO_NAMES): string {
-  return print(bytes, verbosity, names, 0);
+/** The text of a message, which ends with a newline. `log` takes what is wrong with it. */
+export function ofpPrint(
+  bytes: Uint8Array,
+  verbosity: number,
+  names: NameMaps = NO_NAMES,
+  log: LogSink | null = null,
+): string {
+  return print(bytes, verbosity, names, log, 0);
 }

@@ -1,4 +1,4 @@
-import { formatPort } from "../../flow/ofp-port.ts";
+import { formatPort, type LogSink } from "../../flow/ofp-port.ts";
 import { Cursor, getU16 } from "../../lib/bytes.ts";
 import { formatActionNames } from "../actions/actions.ts";
 import { formatFlowStats } from "../flow-stats-text.ts";
@@ -34,6 +34,7 @@ import * as tlv from "./tlv-table.ts";
 
 export interface PrintContext {
   readonly names: NameMaps;
+  readonly log: LogSink | null;
   readonly verbosity: number;
   /** Prints a message within this one. */
   readonly inner: (bytes: Uint8Array, verbosity: number) => string;
@@ -142,12 +143,12 @@ function printEcho(out: Text, msg: Msg, cx: PrintContext): null {
 function printFeatures(out: Text, msg: Msg): PrintErr | null {
   const { features, ports: c } = sw.decodeFeatures(msg);
   out.put(sw.formatFeatures(features, formatActionNames(features.actions)));
-  return ports.printPhyPorts(out, msg.version, c);
+  return ports.printPhyPorts(out, msg, c);
 }
 
 function printPortDesc(out: Text, msg: Msg): PrintErr | null {
   out.put("\n");
-  return ports.printPhyPorts(out, msg.version, new Cursor(msg.bytes, msg.bodyOfs));
+  return ports.printPhyPorts(out, msg, new Cursor(msg.bytes, msg.bodyOfs));
 }
 
 /** Number of the readable values of a message. */
@@ -218,7 +219,7 @@ const printMeterRequest = one(
 
 export const PRINTERS: Readonly<Record<MsgType, Printer>> = {
   HELLO: (out, msg) => {
-    printHello(out, msg.bytes);
+    printHello(out, msg);
     return null;
   },
   ERROR: printError,

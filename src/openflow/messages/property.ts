@@ -6,6 +6,7 @@
 // of features use the same records without padding (ovs: lib/ofp-prop.c).
 
 import { type Cursor, getU16, getU32, getU64, type Writer } from "../../lib/bytes.ts";
+import type { LogSink } from "../../flow/ofp-port.ts";
 import type { Decoded, OfpErr } from "./errors.ts";
 
 /** Key of a type of property: the plain type, or `exp(vendor, type)`. */
@@ -62,11 +63,26 @@ export function pullProp(c: Cursor, opts: PullOptions = DEFAULTS): Decoded<Prope
   return { type: expProp(vendor, getU32(bytes, 8)), bytes, valueOfs: 12 };
 }
 
+function typeText(type: PropType): string {
+  if (typeof type === "number") {
+    return ` ${type}`;
+  }
+  const [vendor, sub] = type.split("/").map(Number);
+  return ` for exp_id 0x${(vendor ?? 0).toString(16)}, exp_type ${(sub ?? 0) | 0}`;
+}
+
 /** What a property of an unknown type deserves; a loose reader skips it. */
-export function unknownProp(loose: boolean, type: PropType): OfpErr | null {
+export function unknownProp(
+  loose: boolean,
+  type: PropType,
+  log: LogSink | null = null,
+  module = "",
+  what = "",
+): OfpErr | null {
   if (loose) {
     return null;
   }
+  log?.("WARN", module, `unknown ${what} property type${typeText(type)}`);
   return typeof type === "string" ? "OFPBPC_BAD_EXP_TYPE" : "OFPBPC_BAD_TYPE";
 }
 

@@ -41,7 +41,7 @@ export function encodeQueueConfigRequest(
 export function decodeQueueConfigRequest(msg: Msg): Decoded<QueueRequest> {
   const c = new Cursor(msg.bytes, msg.bodyOfs);
   const v10 = msg.raw === "OFPT10_QUEUE_GET_CONFIG_REQUEST";
-  const port = v10 ? c.u16() : portFromOfp11(c.u32());
+  const port = v10 ? c.u16() : portFromOfp11(c.u32(), msg.log);
   if (port === null) {
     return "OFPBAC_BAD_OUT_PORT";
   }
@@ -164,7 +164,7 @@ export function queueConfigCursor(msg: Msg): Cursor {
 
 function replyPort(msg: Msg): number | null {
   const c = new Cursor(msg.bytes, msg.bodyOfs);
-  return msg.version === OFP.v10 ? c.u16() : portFromOfp11(c.u32());
+  return msg.version === OFP.v10 ? c.u16() : portFromOfp11(c.u32(), msg.log);
 }
 
 /** Takes one queue's configuration; null at the end. */
@@ -185,7 +185,7 @@ export function pullQueueConfig(c: Cursor, msg: Msg): Decoded<QueueConfig> | nul
   const second = headBytes === 16 ? c.u32() : 0;
   const len = c.u16();
   c.pos = at + headBytes;
-  const port = v14 ? portFromOfp11(first) : replyPort(msg);
+  const port = v14 ? portFromOfp11(first, msg.log) : replyPort(msg);
   if (port === null) {
     return "OFPBAC_BAD_OUT_PORT";
   }
@@ -253,7 +253,7 @@ export function decodeQueueStatsRequest(msg: Msg): Decoded<QueueRequest> {
     c.skip(2);
     return { port: port === OFPP.ALL ? OFPP.ANY : port, queue: c.u32() };
   }
-  const port = portFromOfp11(c.u32());
+  const port = portFromOfp11(c.u32(), msg.log);
   return port === null ? "OFPBAC_BAD_OUT_PORT" : { port, queue: c.u32() };
 }
 
@@ -279,6 +279,11 @@ export function appendQueueStats(m: Multipart, qs: QueueStats): void {
   }
 }
 
+function leftover(msg: Msg, c: Cursor): OfpErr {
+  msg.log?.("WARN", "ofp_queue", `OFPST_QUEUE reply has ${c.left} leftover bytes at end`);
+  return "OFPBRC_BAD_LEN";
+}
+
 /** Takes one queue's statistics; null at the end. */
 export function pullQueueStats(c: Cursor, msg: Msg): Decoded<QueueStats> | null {
   if (c.left === 0) {
@@ -288,7 +293,7 @@ export function pullQueueStats(c: Cursor, msg: Msg): Decoded<QueueStats> | null 
   const timed = v14 || msg.raw === "OFPST13_QUEUE_REPLY";
   const bytes = v14 ? 48 : timed ? 40 : 32;
   if (c.left < bytes) {
-    return "OFPBRC_BAD_LEN";
+    return v14 ? "OFPBRC_BAD_LEN" : leftover(msg, c);
   }
   const start = c.pos;
   const len = v14 ? c.u16() : bytes;
@@ -296,7 +301,7 @@ export function pullQueueStats(c: Cursor, msg: Msg): Decoded<QueueStats> | null 
     return "OFPBRC_BAD_LEN";
   }
   c.skip(v14 ? 6 : 0);
-  const port = msg.version === OFP.v10 ? c.u16() : portFromOfp11(c.u32());
+  const port = msg.version === OFP.v10 ? c.u16() : portFromOfp11(c.u32(), msg.log);
   c.skip(msg.version === OFP.v10 ? 2 : 0);
   const queue = c.u32();
   const [txBytes, txPackets, txErrors] = [c.u64(), c.u64(), c.u64()];

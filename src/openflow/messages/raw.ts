@@ -10,8 +10,12 @@
 // References: ovs: include/openvswitch/ofp-msgs.h, lib/ofp-msgs.c, build-aux/extract-ofp-msgs.
 
 import { getU16, getU32, putU16, putU32, Writer } from "../../lib/bytes.ts";
+import type { LogSink } from "../../flow/ofp-port.ts";
 import { OFP } from "../../flow/of-version.ts";
 import { type Decoded, type OfpErr, VENDOR } from "./errors.ts";
+
+/** The module that the log names. */
+const LOG = "ofp_msgs";
 
 /** The header that every message begins with. */
 export const OFP_HEADER = { VERSION: 0, TYPE: 1, LENGTH: 2, XID: 4, BYTES: 8 } as const;
@@ -329,7 +333,11 @@ function headersBytes(h: Headers): number {
 }
 
 /** `length` is how much of the message is there, or claimed to be. */
-function decodeHeaders(b: Uint8Array, length: number): Decoded<Headers> {
+function decodeHeaders(
+  b: Uint8Array,
+  length: number,
+  log: LogSink | null = null,
+): Decoded<Headers> {
   if (length < OFP_HEADER.BYTES) {
     return "OFPBRC_BAD_LEN";
   }
@@ -337,7 +345,7 @@ function decodeHeaders(b: Uint8Array, length: number): Decoded<Headers> {
   const type = b[OFP_HEADER.TYPE] ?? 0;
   const h: Headers = { version, type, stat: 0, vendor: 0, subtype: 0 };
   if (type === OFPT_VENDOR) {
-    return decodeVendor(b, length, h, OFP_HEADER.BYTES, true);
+    return decodeVendor(b, length, h, OFP_HEADER.BYTES, log);
   }
   const stats10 = type === OFPT10_STATS_REQUEST || type === OFPT10_STATS_REPLY;
   const stats11 = type === OFPT11_STATS_REQUEST || type === OFPT11_STATS_REPLY;
@@ -349,7 +357,7 @@ function decodeHeaders(b: Uint8Array, length: number): Decoded<Headers> {
     return "OFPBRC_BAD_LEN";
   }
   h.stat = getU16(b, OFP_HEADER.BYTES);
-  return h.stat === OFPST_VENDOR ? decodeVendor(b, length, h, statBytes, version !== OFP.v10) : h;
+  return h.stat === OFPST_VENDOR ? decodeVendor(b, length, h, statBytes, log) : h;
 }
 
 function decodeVendor(
@@ -357,15 +365,17 @@ function decodeVendor(
   length: number,
   h: Headers,
   ofs: number,
-  onf: boolean,
+  log: LogSink | null,
 ): Decoded<Headers> {
   // OpenFlow 1.0's multipart messages have the vendor first and say only then how long they must be.
-  const atLeast = h.type === OFPT_VENDOR || h.version !== OFP.v10 ? ofs + 8 : ofs + 4;
+  const onf = h.type === OFPT_VENDOR || h.version !== OFP.v10;
+  const atLeast = onf ? ofs + 8 : ofs + 4;
   if (length < atLeast) {
     return "OFPBRC_BAD_LEN";
   }
   h.vendor = getU32(b, ofs);
   if (h.vendor !== VENDOR.NX && !(onf && h.vendor === VENDOR.ONF)) {
+    log?.("WARN", LOG, `OpenFlow message has unknown vendor 0x${h.vendor.toString(16)}`);
     return "OFPBRC_BAD_VENDOR";
   }
   if (length < headersBytes(h)) {
@@ -385,6 +395,8 @@ export interface Msg {
   readonly type: MsgType;
   readonly info: RawInfo;
   readonly bodyOfs: number;
+  /** Takes what decoders find wrong with the message. */
+  readonly log: LogSink | null;
 }
 
 function infoOf(h: Headers): Decoded<RawInfo> {
@@ -401,9 +413,10 @@ function infoOf(h: Headers): Decoded<RawInfo> {
 /** What the log says about a message with unknown headers, or undefined if they are known. */
 export function unknownMsgText(b: Uint8Array, length: number): string | undefined {
   const h = decodeHeaders(b, length);
-  if (typeof h === "string" || typeof infoOf(h) !== "string") {
-    return undefined;
-  }
+  return typeof h === "string" || typeof infoOf(h) !== "string" ? undefined : unknownText(h);
+}
+
+function unknownText(h: Headers): string {
   const stat = isStat(h) ? `, stat ${h.stat}` : "";
   const vendor = h.vendor !== 0 ? `, vendor 0x${h.vendor.toString(16)}, subtype ${h.subtype}` : "";
   return `unknown OpenFlow message (version ${h.version}, type ${h.type}${stat}${vendor})`;
@@ -415,27 +428,40 @@ export function decodeRawPartial(b: Uint8Array, length = b.length): Decoded<RawI
   return typeof h === "string" ? h : infoOf(h);
 }
 
-function checkLength(info: RawInfo, headers: number, length: number): OfpErr | null {
-  const rest = length - headers - info.minBody;
-  const ok = info.unit === 0 ? rest === 0 : rest >= 0 && rest % info.unit === 0;
-  return ok ? null : "OFPBRC_BAD_LEN";
+function checkLength(
+  info: RawInfo,
+  headers: number,
+  length: number,
+  log: LogSink | null,
+): OfpErr | null {
+  const min = headers + info.minBody;
+  const rest = length - min;
+  if (info.unit === 0 ? rest === 0 : rest >= 0 && rest % info.unit === 0) {
+    return null;
+  }
+  const units = `bytes or longer by an integer multiple of ${info.unit} bytes`;
+  const wanted = [`expected length ${min}`, `expected length at least ${min} bytes`];
+  const want = wanted[info.unit] ?? `must be exactly ${min} ${units}`;
+  log?.("WARN", LOG, `received ${info.name} with incorrect length ${length} (${want})`);
+  return "OFPBRC_BAD_LEN";
 }
 
 /** Checks headers and length (ovs: ofpraw_pull). The length is the one in the header. */
-export function pullMsg(bytes: Uint8Array): Decoded<Msg> {
+export function pullMsg(bytes: Uint8Array, log: LogSink | null = null): Decoded<Msg> {
   const claimed = bytes.length >= OFP_HEADER.BYTES ? getU16(bytes, OFP_HEADER.LENGTH) : 0;
   const length = Math.min(claimed, bytes.length);
-  const h = decodeHeaders(bytes, length);
+  const h = decodeHeaders(bytes, length, log);
   if (typeof h === "string") {
     return h;
   }
   const info = infoOf(h);
   if (typeof info === "string") {
+    log?.("WARN", LOG, unknownText(h));
     return info;
   }
   const bodyOfs = headersBytes(h);
   return (
-    checkLength(info, bodyOfs, length) ?? {
+    checkLength(info, bodyOfs, length, log) ?? {
       bytes: bytes.subarray(0, length),
       version: h.version,
       xid: getU32(bytes, OFP_HEADER.XID),
@@ -443,6 +469,7 @@ export function pullMsg(bytes: Uint8Array): Decoded<Msg> {
       type: info.type,
       info,
       bodyOfs,
+      log,
     }
   );
 }

@@ -86,7 +86,7 @@ export function decodeFeatures(msg: Msg): { features: SwitchFeatures; ports: Cur
 /** The features with the ports. */
 export function decodeFeaturesAndPorts(msg: Msg): Decoded<SwitchFeatures> {
   const { features, ports } = decodeFeatures(msg);
-  const list = pullPhyPorts(ports, msg.version);
+  const list = pullPhyPorts(ports, msg.version, msg.log);
   return list.err ?? { ...features, ports: list.ports };
 }
 

@@ -6,7 +6,7 @@
 
 import { FIELDS, type Field } from "../../flow/fields.ts";
 import { OFP, type OfVersion } from "../../flow/of-version.ts";
-import { OFPTT_ALL } from "../../flow/ofp-port.ts";
+import { type LogSink, OFPTT_ALL } from "../../flow/ofp-port.ts";
 import { Cursor, Writer } from "../../lib/bytes.ts";
 import { actionBitmapFromOpenflow, actionBitmapToOpenflow } from "../actions/codec.ts";
 import { OFPIT } from "../actions/instructions.ts";
@@ -175,7 +175,10 @@ function pullSetFields(p: Property, loose: boolean): Decoded<ReadonlySet<string>
 }
 
 /** Features under construction; what misses is undefined until a property says it. */
+const LOG = "ofp_table";
+
 interface Draft {
+  readonly log: LogSink | null;
   readonly parts: Map<number, ReadonlySet<string> | ReadonlySet<number>>;
   readonly actions: Map<number, ReadonlySet<Action["kind"]>>;
   mask: ReadonlySet<string>;
@@ -212,7 +215,7 @@ function matchProp(p: Property, d: Draft, loose: boolean): OfpErr | null {
     return keep(d.parts, FPT.WILDCARDS, pullSetFields(p, loose));
   }
   if (p.type !== FPT.MATCH) {
-    return unknownProp(loose, p.type);
+    return unknownProp(loose, p.type, d.log, LOG, "table features");
   }
   const lists = pullFields(p, loose);
   if (isErr(lists)) {
@@ -268,8 +271,9 @@ function pullProps(
   c: Cursor,
   version: OfVersion,
   loose: boolean,
-): Decoded<{ d: Draft; missing: boolean }> {
-  const d: Draft = { parts: new Map(), actions: new Map(), mask: new Set() };
+  log: LogSink | null,
+): Decoded<{ d: Draft; missing: number[] }> {
+  const d: Draft = { log, parts: new Map(), actions: new Map(), mask: new Set() };
   const seen = new Set<number>();
   while (c.left > 0) {
     const p = pullProp(c);
@@ -287,7 +291,7 @@ function pullProps(
       return err;
     }
   }
-  return { d, missing: REQUIRED.some((type) => !seen.has(type)) };
+  return { d, missing: REQUIRED.filter((type) => !seen.has(type)) };
 }
 
 /** Takes one table's features; null at the end. `loose` accepts what is unknown. */
@@ -319,12 +323,15 @@ export function pullTableFeatures(
   const name = fixedText(c.view(TABLE_NAME_BYTES));
   const [metadataMatch, metadataWrite, caps, maxEntries] = [c.u64(), c.u64(), c.u32(), c.u32()];
   const anyProperties = len > HEAD_BYTES;
-  const props = pullProps(c.sub(len - HEAD_BYTES), version, loose);
+  const props = pullProps(c.sub(len - HEAD_BYTES), version, loose, msg.log);
   if (isErr(props)) {
     return props;
   }
   const { d, missing } = props;
-  if (missing && (anyProperties || version < OFP.v15)) {
+  const [first] = missing;
+  if (first !== undefined && (anyProperties || version < OFP.v15)) {
+    const what = `${missing.length} required properties, including property ${first}`;
+    msg.log?.("WARN", LOG, `table features message missing ${what}`);
     return "OFPTFFC_BAD_FEATURES";
   }
   const cap = (bit: number): number => (version < OFP.v14 ? -1 : (caps & bit) !== 0 ? 1 : 0);

@@ -5,6 +5,7 @@ import { FIELDS } from "../../flow/fields.ts";
 import type { Cursor, Writer } from "../../lib/bytes.ts";
 import { actionBitmapFromOpenflow, actionBitmapToOpenflow } from "../actions/codec.ts";
 import { oxmBitmapFromFields, oxmBitmapToFields } from "../field-array.ts";
+import type { LogSink } from "../../flow/ofp-port.ts";
 import type { Decoded } from "./errors.ts";
 import { OFPFW10 } from "./match-wire.ts";
 import type { Multipart } from "./multipart.ts";
@@ -131,7 +132,7 @@ function pull10(c: Cursor): Rest {
   return { match, wildcard: match, maxEntries: c.u32(), activeCount: c.u32() };
 }
 
-function pull11(c: Cursor): Rest {
+function pull11(c: Cursor, log: LogSink | null): Rest {
   const wildcard = fromBits(c.u32(), BITS11);
   const match = union(fromBits(c.u32(), BITS11), wildcard);
   const instructions = instructionsFromBitmap(c.u32(), OFP.v11);
@@ -140,12 +141,12 @@ function pull11(c: Cursor): Rest {
   c.skip(4);
   const both = { actions, setFields: new Set<string>() };
   const nonmiss = { next: new Set<number>(), instructions, write: both, apply: both };
-  const missConfig = decodeTableMiss(c.u32(), OFP.v11);
+  const missConfig = decodeTableMiss(c.u32(), OFP.v11, log);
   const counts = { maxEntries: c.u32(), activeCount: c.u32() };
   return { match, wildcard, nonmiss, miss: nonmiss, missConfig, ...counts };
 }
 
-function pull12(c: Cursor): Rest {
+function pull12(c: Cursor, log: LogSink | null): Rest {
   const fields = (): Set<string> =>
     new Set(oxmBitmapToFields(c.u64(), OFP.v12).map((f) => f.name as string));
   const exact = fields();
@@ -156,7 +157,7 @@ function pull12(c: Cursor): Rest {
   const apply = { actions: applyActions, setFields: fields() };
   const [metadataMatch, metadataWrite] = [c.u64(), c.u64()];
   const instructions = instructionsFromBitmap(c.u32(), OFP.v12);
-  const missConfig = decodeTableMiss(c.u32(), OFP.v12);
+  const missConfig = decodeTableMiss(c.u32(), OFP.v12, log);
   const nonmiss = { next: new Set<number>(), instructions, write, apply };
   const counts = { maxEntries: c.u32(), activeCount: c.u32() };
   const match = union(exact, wildcard);
@@ -189,7 +190,7 @@ export function pullTableStats(c: Cursor, msg: Msg): Decoded<TableStatsAndFeatur
   c.skip(msg.version === OFP.v10 ? 3 : 7);
   const name = fixedText(c.view(TABLE_NAME_BYTES));
   const pull = msg.version === OFP.v10 ? pull10 : msg.version === OFP.v11 ? pull11 : pull12;
-  const { activeCount, ...rest } = pull(c);
+  const { activeCount, ...rest } = pull(c, msg.log);
   const stats = { tableId, activeCount, lookupCount: c.u64(), matchedCount: c.u64() };
   return { stats, features: { ...base, ...rest, name } };
 }

@@ -63,9 +63,15 @@ export function encodeTableConfig(
   return (eviction === "on" ? EVICTION_BIT : 0) | (vacancy === "on" ? VACANCY_BIT : 0);
 }
 
-export function decodeTableMiss(config: number, version: number): TableMiss {
-  const has = version === OFP.v11 || version === OFP.v12;
-  return has ? (MISS_NAMES[config & MISS_MASK] ?? "controller") : "default";
+export function decodeTableMiss(config: number, version: number, log: LogSink | null): TableMiss {
+  if (version !== OFP.v11 && version !== OFP.v12) {
+    return "default";
+  }
+  const miss = MISS_NAMES[config & MISS_MASK];
+  if (miss === undefined) {
+    log?.("WARN", "ofp_table", `bad table miss config ${config | 0}`);
+  }
+  return miss ?? "controller";
 }
 
 function setting(config: number, bit: number, version: number): TableSetting {
@@ -88,13 +94,23 @@ function vacancyProp(p: Property): Decoded<TableVacancy> {
 }
 
 /** What a table mod's vacancy must hold to. */
-function modVacancyProp(p: Property): Decoded<TableVacancy> {
+function modVacancyProp(p: Property, log: LogSink | null): Decoded<TableVacancy> {
   const v = vacancyProp(p);
   if (isErr(v)) {
     return v;
   }
-  const bad = v.down > v.up || v.down > PERCENT_MAX || v.up > PERCENT_MAX || v.vacancy !== 0;
-  return bad ? "OFPBPC_BAD_VALUE" : v;
+  let bad = "";
+  if (v.down > v.up) {
+    bad = "Value of vacancy_down is greater than vacancy_up";
+  } else if (v.down > PERCENT_MAX || v.up > PERCENT_MAX) {
+    bad = "Vacancy threshold percentage should not be greater than 100";
+  } else if (v.vacancy !== 0) {
+    bad = "Vacancy value should be zero for table-mod messages";
+  } else {
+    return v;
+  }
+  log?.("WARN", "ofp_table", bad);
+  return "OFPBPC_BAD_VALUE";
 }
 
 /** Null in OpenFlow 1.0, which has no such message. */
@@ -132,7 +148,7 @@ export function decodeTableMod(msg: Msg): Decoded<TableMod> {
   const config = c.u32();
   const tm: TableMod = {
     tableId,
-    miss: decodeTableMiss(config, msg.version),
+    miss: decodeTableMiss(config, msg.version, msg.log),
     eviction: setting(config, EVICTION_BIT, msg.version),
     evictionFlags: U32_MAX,
     vacancy: setting(config, VACANCY_BIT, msg.version),
@@ -140,7 +156,7 @@ export function decodeTableMod(msg: Msg): Decoded<TableMod> {
   };
   while (msg.raw === "OFPT14_TABLE_MOD" && c.left > 0) {
     const p = pullProp(c);
-    const err = isErr(p) ? p : tableModProp(p, tm);
+    const err = isErr(p) ? p : tableModProp(p, tm, msg.log);
     if (err !== null) {
       return err;
     }
@@ -148,7 +164,7 @@ export function decodeTableMod(msg: Msg): Decoded<TableMod> {
   return tm;
 }
 
-function tableModProp(p: Property, tm: TableMod): OfpErr | null {
+function tableModProp(p: Property, tm: TableMod, log: LogSink | null): OfpErr | null {
   if (p.type === PROP_EVICTION) {
     const flags = propU32(p);
     tm.eviction = isErr(flags) ? tm.eviction : evictionFromFlags(flags);
@@ -157,7 +173,7 @@ function tableModProp(p: Property, tm: TableMod): OfpErr | null {
   if (p.type !== PROP_VACANCY) {
     return "OFPBRC_BAD_TYPE";
   }
-  const v = modVacancyProp(p);
+  const v = modVacancyProp(p, log);
   tm.tableVacancy = isErr(v) ? tm.tableVacancy : v;
   return isErr(v) ? v : null;
 }

@@ -1,6 +1,7 @@
 // The TLV map: which tunnel options become which `tun_metadata<n>` (ovs: lib/ofp-match.c).
 
 import { TUN_METADATA_COUNT, TUN_METADATA_OPT_BYTES } from "../../flow/fields.ts";
+import type { LogSink } from "../../flow/ofp-port.ts";
 import { P, type Protocols } from "../../flow/of-version.ts";
 import { Cursor, type Writer } from "../../lib/bytes.ts";
 import { fail, ok, type Result } from "../../lib/errors.ts";
@@ -10,6 +11,8 @@ import { finishMsg, type Msg, startMsg } from "./raw.ts";
 import { altHex } from "./text.ts";
 import { NXTTMC, type TlvMap, type TlvTableMod, type TlvTableReply } from "./types-switch.ts";
 
+/** The module that the log names. */
+const LOG = "ofp_match";
 const COMMAND_NAMES = ["ADD", "DEL", "CLEAR"];
 
 function putMappings(w: Writer, mappings: readonly TlvMap[]): void {
@@ -18,15 +21,19 @@ function putMappings(w: Writer, mappings: readonly TlvMap[]): void {
   }
 }
 
-function pullMappings(c: Cursor, maxFields: number): Decoded<TlvMap[]> {
+function pullMappings(c: Cursor, maxFields: number, log: LogSink | null): Decoded<TlvMap[]> {
   const mappings: TlvMap[] = [];
   while (c.left > 0) {
     const [optionClass, optionType, optionLen, index] = [c.u16(), c.u8(), c.u8(), c.u16()];
     c.skip(2);
     if (optionLen % 4 !== 0 || optionLen > TUN_METADATA_OPT_BYTES) {
+      const bad = `option length (${optionLen}) is not a valid option size`;
+      log?.("WARN", LOG, `tlv table ${bad}`);
       return "NXTTMFC_BAD_OPT_LEN";
     }
     if (index >= maxFields) {
+      const bad = `field index (${index}) is too large (max ${maxFields - 1})`;
+      log?.("WARN", LOG, `tlv table ${bad}`);
       return "NXTTMFC_BAD_FIELD_IDX";
     }
     mappings.push({ optionClass, optionType, optionLen, index });
@@ -46,9 +53,10 @@ export function decodeTlvTableMod(msg: Msg): Decoded<TlvTableMod> {
   const command = c.u16();
   c.skip(6);
   if (command > NXTTMC.CLEAR) {
+    msg.log?.("WARN", LOG, `tlv table mod command (${command}) is out of range`);
     return "NXTTMFC_BAD_COMMAND";
   }
-  const mappings = pullMappings(c, TUN_METADATA_COUNT);
+  const mappings = pullMappings(c, TUN_METADATA_COUNT, msg.log);
   return isErr(mappings) ? mappings : { command, mappings };
 }
 
@@ -67,7 +75,7 @@ export function decodeTlvTableReply(msg: Msg): Decoded<TlvTableReply> {
   const c = new Cursor(msg.bytes, msg.bodyOfs);
   const [maxOptionSpace, maxFields] = [c.u32(), c.u16()];
   c.skip(10);
-  const mappings = pullMappings(c, maxFields);
+  const mappings = pullMappings(c, maxFields, msg.log);
   return isErr(mappings) ? mappings : { maxOptionSpace, maxFields, mappings };
 }
 
