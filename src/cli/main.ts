@@ -2,12 +2,15 @@
 
 const USAGE = `usage: tablewalk COMMAND [ARG...]
   shell [--json]    command lines of ovs-vsctl, ovs-ofctl and ovs-appctl in one process
+  trace --from PATH... FLOW
+                    a packet through the tables of a host, from its dumps
   help              this text
 `;
 
 /** Subcommands with the code behind them, loaded when asked for. */
 const SUBCOMMANDS: Readonly<Record<string, (args: readonly string[]) => Promise<number>>> = {
   shell: async (args) => (await import("./shell.ts")).shellMain(args),
+  trace: async (args) => (await import("./trace.ts")).traceMain(args),
 };
 
 async function main(argv: readonly string[]): Promise<number> {

@@ -40,6 +40,8 @@ export class Backer {
   readonly ports = new Map<number, DpPort>();
   readonly listeners: PortListener[] = [];
   private readonly byName = new Map<string, DpPort>();
+  /** Numbers that devices shall have, as in the datapath of a dumped host. */
+  readonly preset = new Map<string, number>();
 
   constructor(type: DpType) {
     this.type = type;
@@ -69,7 +71,11 @@ export class Backer {
   }
 
   /** A free number: the one in the name if this datapath is a dummy, else the lowest. */
-  private choose(name: string): number {
+  private choose(name: string, deviceName: string): number {
+    const preset = this.preset.get(deviceName);
+    if (preset !== undefined && !this.ports.has(preset)) {
+      return preset;
+    }
     const digits = this.type === "system" ? /\d+/.exec(name)?.[0] : undefined;
     if (digits !== undefined) {
       const wanted = Number(digits) + (name.startsWith("br") ? 100 : 0);
@@ -86,13 +92,13 @@ export class Backer {
   }
 
   /** Adds a port, or joins the tunnel port of that name; ODPP_NONE if none is free. */
-  addPort(name: string, type: string, device: Device | null): number {
+  addPort(name: string, type: string, device: Device | null, deviceName = name): number {
     const there = this.byName.get(name);
     if (there !== undefined) {
       there.users++;
       return there.odpPort;
     }
-    const odpPort = this.choose(name);
+    const odpPort = this.choose(name, deviceName);
     if (odpPort !== ODPP_NONE) {
       this.insert({ odpPort, name, type, device, users: 1 });
     }

@@ -160,7 +160,7 @@ function addToOfproto(br: Bridge, d: Device, request: number | null) {
   const odpPort =
     d.type === "patch"
       ? ODPP_NONE
-      : backer.addPort(dpPortName(d), d.type, d.tunnel === null ? d : null);
+      : backer.addPort(dpPortName(d), d.type, d.tunnel === null ? d : null, d.name);
   if (odpPort === ODPP_NONE && d.type !== "patch") {
     return "File too large";
   }
