@@ -17,6 +17,7 @@ import {
 } from "../flow/fields.ts";
 import type { FieldValue } from "../flow/field-value.ts";
 import type { OfVersion } from "../flow/of-version.ts";
+import type { LogSink } from "../flow/ofp-port.ts";
 import {
   isMappedField,
   isUnmappedField,
@@ -232,6 +233,18 @@ function describe(word: number, vendor: number, end: number): PulledHeader {
 export interface OxmContext {
   readonly tun: VlMffMap | null;
   readonly tlvBitmap: TlvBitmap;
+  /** Told of entries that contradict themselves. */
+  readonly log?: LogSink | null;
+}
+
+/** What Open vSwitch logs of an entry whose value has bits that its mask leaves out. */
+export function rejectedText(bytes: Uint8Array, pos: number, vendor: number): string {
+  const cls = ((bytes[pos] as number) << 8) | (bytes[pos + 1] as number);
+  const field = (bytes[pos + 2] as number) >> 1;
+  const id = vendor === 0 ? "0" : `0x${vendor.toString(16)}`;
+  const header = `${id}:${cls}:${field}:${(bytes[pos + 2] as number) & 1}:${bytes[pos + 3]}`;
+  const why = "with 1-bits in value for bits wildcarded by the mask.";
+  return `Rejecting NXM/OXM entry ${header} ${why}`;
 }
 
 /** A field that a header of 32 bits names, without mask (ovs: mf_vl_mff_mf_from_nxm_header). */
@@ -348,6 +361,7 @@ export function pullOxmEntry(
   const width = h.hasMask ? h.payloadBytes >> 1 : h.payloadBytes;
   for (let i = 0; h.hasMask && i < width; i++) {
     if (((bytes[h.end + i] ?? 0) & ~(bytes[h.end + width + i] ?? 0)) !== 0) {
+      cx.log?.("WARN", "nx_match", rejectedText(bytes, ofs, h.vendor));
       return "OFPBMC_BAD_WILDCARDS";
     }
   }

@@ -7,7 +7,7 @@ import { type Field, fieldByOxm, fieldByOxmName, OXM_EXPERIMENTER_CLASS } from "
 import { hexValue, putU16, Writer } from "../lib/bytes.ts";
 import { fail, ok, type Result } from "../lib/errors.ts";
 import type { LogSink } from "../flow/ofp-port.ts";
-import { rejectedText } from "./oxm.ts";
+import { rejectedText } from "./oxm-field.ts";
 import { NXM_NX_COOKIE, NXM_NX_COOKIE_W, OFPMT_OXM, OXM_MATCH_HEADER_BYTES } from "./oxm-put.ts";
 
 /** Bytes that a value of any field has room for (ovs: sizeof(union mf_value)). */

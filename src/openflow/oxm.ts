@@ -25,7 +25,7 @@ import type { TunTable } from "../flow/tun-metadata.ts";
 import { isUnmappedField, mappedField, type VlMffMap } from "../flow/vl-mff-map.ts";
 import type { Cursor } from "../lib/bytes.ts";
 import { type Decoded, isErr, type OfpErr } from "./messages/errors.ts";
-import { onesOf, readOxmHeader, valueFromBytes } from "./oxm-field.ts";
+import { onesOf, readOxmHeader, rejectedText, valueFromBytes } from "./oxm-field.ts";
 import { NXM_NX_COOKIE, NXM_NX_COOKIE_W, OFPMT_OXM, OXM_MATCH_HEADER_BYTES } from "./oxm-put.ts";
 
 /** How a match is read. */
@@ -100,16 +100,6 @@ function readEntry(
   const value = valueFromBytes(bytes, h.end, used, words);
   const mask = h.hasMask ? valueFromBytes(bytes, h.end + width, used, words) : onesOf(size, words);
   return { field, isCookie, value, mask, end };
-}
-
-/** What Open vSwitch logs of an entry whose value has bits that its mask leaves out. */
-export function rejectedText(bytes: Uint8Array, pos: number, vendor: number): string {
-  const cls = ((bytes[pos] as number) << 8) | (bytes[pos + 1] as number);
-  const field = (bytes[pos + 2] as number) >> 1;
-  const id = vendor === 0 ? "0" : `0x${vendor.toString(16)}`;
-  const header = `${id}:${cls}:${field}:${(bytes[pos + 2] as number) & 1}:${bytes[pos + 3]}`;
-  const why = "with 1-bits in value for bits wildcarded by the mask.";
-  return `Rejecting NXM/OXM entry ${header} ${why}`;
 }
 
 /** Reads a list of entries that fills `bytes` (ovs: nx_pull_raw). */

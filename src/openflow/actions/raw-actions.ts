@@ -64,7 +64,7 @@ const ROWS = [
   { name: "nx_reg_load2", wire: "NX 1.0-1.4(33)", body: "16+", vlmff: true },
   { name: "of15_copy_field", wire: "OF 1.5+(28)", body: "16+", vlmff: true },
   { name: "onf13_copy_field", wire: "ONF 1.3-1.4(3200)", body: "24+", vlmff: true },
-  { name: "nx_reg_move", wire: "NX 1.0-1.4(6)", body: "24+", vlmff: true },
+  { name: "nx_reg_move", wire: "NX 1.0-1.4(6)", body: "16+", vlmff: true },
   { name: "of15_meter", wire: "OF 1.5+(29)", body: "u32" },
   { name: "nx_resubmit", wire: "NX 1.0+(1)", body: "u16" },
   { name: "nx_resubmit_table", wire: "NX 1.0+(14)", body: 16 },

@@ -475,7 +475,7 @@ export function pullOfp11Match(
   }
   const type = getU16(c.bytes, c.pos);
   if (type === OFPMT_OXM) {
-    return oxmPullMatch(c, opts);
+    return oxmPullMatch(c, { log, ...opts });
   }
   if (type !== OFPMT_STANDARD) {
     return "OFPBMC_BAD_TYPE";

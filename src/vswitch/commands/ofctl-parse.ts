@@ -10,7 +10,7 @@ import { VLAN } from "../../flow/flow-is.ts";
 import { type Match, newMatch } from "../../flow/match.ts";
 import { normalizeMatch } from "../../flow/match-normalize.ts";
 import { OFPP } from "../../flow/ofp-port.ts";
-import { OFP, type OfVersion, P, type Protocols } from "../../flow/of-version.ts";
+import { OFP, type OfVersion, type Protocols } from "../../flow/of-version.ts";
 import { Cursor, Writer } from "../../lib/bytes.ts";
 import { checkConsistency, formatActions } from "../../openflow/actions/actions.ts";
 import {
@@ -43,8 +43,6 @@ import {
   putOfp10Match,
   putOfp11StandardMatch,
 } from "../../openflow/messages/match-wire.ts";
-import { ofpPrint } from "../../openflow/messages/print.ts";
-import { hexDump } from "../../openflow/messages/text.ts";
 import { type FlowMod, OFPFC } from "../../openflow/messages/types-flow.ts";
 import { OFPGC } from "../../openflow/messages/types-group.ts";
 import {
@@ -66,7 +64,7 @@ import {
   wrapOxm,
 } from "../../openflow/oxm-text.ts";
 import type { Command, CommandContext, Reply } from "../command.ts";
-import { type OfctlSession, runOfctl } from "./ofctl-session.ts";
+import { type OfctlSession, plainDump, runOfctl } from "./ofctl-session.ts";
 import { ofctlFatal } from "./ofctl-vconn.ts";
 
 /** Lines of standard input; what follows the last end of line counts if it is not empty. */
@@ -95,18 +93,8 @@ function printFlowMods(s: OfctlSession, fms: readonly FlowMod[], usable: Protoco
   s.print(`chosen protocol: ${protocolToString(protocol) ?? ""}\n`);
   let xid = 1;
   for (const fm of fms) {
-    if ((protocol & P.OF10_STD_ANY) !== 0) {
-      // Printing decodes the message, and decoding the fixed match normalises it.
-      logNormalization(throughOfp10(fm.match), s.acceptNothing);
-    }
-    s.print(ofpPrint(encodeFlowMod(fm, protocol, xid++), s.options.verbosity));
+    s.print(s.format(encodeFlowMod(fm, protocol, xid++), 0));
   }
-}
-
-function throughOfp10(m: Match): Match {
-  const w = new Writer();
-  putOfp10Match(w, m);
-  return matchFromOfp10(pullOfp10Match(new Cursor(w.bytes())));
 }
 
 function parseFlowCommand(s: OfctlSession, argv: readonly string[]): void {
@@ -126,7 +114,7 @@ function parseGroupCommand(s: OfctlSession, argv: readonly string[]): void {
   const version = protocolToVersion(chooseProtocol(s, usable));
   s.print(`chosen version: ${versionToString(version)}\n`);
   const msg = encodeGroupMod(gm, version, 1);
-  s.print(msg === null ? "" : ofpPrint(msg, s.options.verbosity));
+  s.print(msg === null ? "" : s.format(msg, 0));
 }
 
 /** Lines of a test: comments at the start of a line and blank lines are printed back. */
@@ -190,7 +178,7 @@ function parseOxm(s: OfctlSession, argv: readonly string[]): void {
 
 function printDump(s: OfctlSession, bytes: Uint8Array): void {
   if (s.options.verbosity > 0) {
-    s.print(hexDump(bytes, false));
+    s.print(plainDump(bytes));
   }
 }
 
@@ -221,7 +209,16 @@ function pullActionLine(
   s: OfctlSession,
 ): Decoded<readonly Action[]> {
   const c = new Cursor(bytes);
-  const options = { log: s.logSink };
+  // The actions for debugging are only for a switch that runs in a test.
+  const options = { log: s.logSink, debug: false };
+  if (bytes.length === 0) {
+    // Open vSwitch takes a message without any byte for one that is cut off.
+    const inside = instructions && version !== OFP.v10;
+    const what = inside ? "instructions" : "actions";
+    const text = `OpenFlow message ${what} length 0 exceeds remaining message length (0)`;
+    s.logSink("WARN", "ofp_actions", text);
+    return inside ? "OFPBIC_BAD_LEN" : "OFPBRC_BAD_LEN";
+  }
   if (!instructions) {
     return pullActions(c, bytes.length, version, options);
   }
@@ -296,7 +293,7 @@ function ofp11Bytes(m: Match): Uint8Array {
 function parseOfp11Match(s: OfctlSession): void {
   for (const line of inputLines(s)) {
     const bytes = checkSize(hexLine(line), OFP11_MATCH_BYTES);
-    const match = pullOfp11Match(new Cursor(bytes));
+    const match = pullOfp11Match(new Cursor(bytes), {}, s.logSink);
     if (isErr(match)) {
       s.print(`bad ofp11_match: ${match}\n\n`);
     } else {

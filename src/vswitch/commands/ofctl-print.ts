@@ -17,14 +17,14 @@ import { formatFlow } from "../../openflow/flow-format.ts";
 import { parseExactFlow } from "../../openflow/match-parse.ts";
 import { errCode, errFromName, type OfpErr } from "../../openflow/messages/errors.ts";
 import { encodeErrorReply, encodeHello } from "../../openflow/messages/hello.ts";
+import { NO_NAMES } from "../../openflow/messages/names.ts";
 import { ofpPrint } from "../../openflow/messages/print.ts";
 import { OFP_HEADER } from "../../openflow/messages/raw.ts";
-import { hexDump } from "../../openflow/messages/text.ts";
 import { scanHex } from "../../openflow/oxm-text.ts";
 import { PacketBuf } from "../../packet/packet.ts";
 import { PcapDecoder, pcapHeader, pcapRecord } from "../../packet/pcap-format.ts";
 import type { Command, CommandContext, Reply } from "../command.ts";
-import { type OfctlSession, runOfctl } from "./ofctl-session.ts";
+import { type OfctlSession, plainDump, runOfctl } from "./ofctl-session.ts";
 import { ofctlFatal } from "./ofctl-vconn.ts";
 
 /** Verbosity of ofp-print unless the user says one. */
@@ -44,7 +44,7 @@ function printMessage(s: OfctlSession, argv: readonly string[]): number {
   const from = argv[1] ?? "";
   const verbosity = argv[2] === undefined ? OFP_PRINT_VERBOSITY : atoi(argv[2]);
   if (from === "-" && s.options.raw) {
-    s.print(ofpPrint(encodeUtf8(s.ctx.stdin), verbosity));
+    s.print(ofpPrint(encodeUtf8(s.ctx.stdin), verbosity, NO_NAMES, s.logSink));
     return 0;
   }
   const text = from === "-" ? (s.ctx.stdin.split("\n")[0] ?? "") : from;
@@ -52,7 +52,7 @@ function printMessage(s: OfctlSession, argv: readonly string[]): number {
   if (end < text.length) {
     ofctlFatal("trailing garbage following hex bytes");
   }
-  s.print(ofpPrint(bytes, verbosity));
+  s.print(ofpPrint(bytes, verbosity, NO_NAMES, s.logSink));
   return 0;
 }
 
@@ -73,7 +73,7 @@ function parseMessages(s: OfctlSession, argv: readonly string[]): number {
     if (cut || at + length > b.length) {
       ofctlFatal(`${name}: unexpected end of file mid-message`);
     }
-    s.print(ofpPrint(b.subarray(at, at + length), s.options.verbosity + 2));
+    s.print(s.format(b.subarray(at, at + length), 2));
     at += length;
   }
   return 0;
@@ -109,15 +109,15 @@ function encodeError(s: OfctlSession, argv: readonly string[]): number {
   if (bytes.length !== getU16(bytes, OFP_HEADER.LENGTH)) {
     ofctlFatal("Request size inconsistent");
   }
-  s.print(hexDump(encodeErrorReply(err, bytes), false));
+  s.print(plainDump(encodeErrorReply(err, bytes)));
   return 0;
 }
 
 function printHello(s: OfctlSession, argv: readonly string[]): number {
   const bitmap = Number(BigInt.asUintN(32, scanInteger(argv[1] ?? "").value));
   const hello = encodeHello(bitmap, 1);
-  s.print(hexDump(hello, false));
-  s.print(ofpPrint(hello, s.options.verbosity));
+  s.print(plainDump(hello));
+  s.print(s.format(hello, 0));
   return 0;
 }
 
@@ -180,7 +180,7 @@ function composePacket(s: OfctlSession, argv: readonly string[]): number {
   if (s.options.pcap) {
     s.print(decodeLatin1(pcapHeader()) + decodeLatin1(pcapRecord(data, 0, 0)));
   } else {
-    s.print(hexDump(data, false));
+    s.print(plainDump(data));
   }
   const back = flowOf(data, OFPP.ANY);
   if (back.every((w, i) => w === flow[i])) {

@@ -19,6 +19,7 @@ import { decodeError } from "../../openflow/messages/hello.ts";
 import { NameTable, type NameMaps } from "../../openflow/messages/names.ts";
 import { encodePortDescRequest, pullPhyPorts } from "../../openflow/messages/port.ts";
 import { ofpPrint } from "../../openflow/messages/print.ts";
+import { hexDump } from "../../openflow/messages/text.ts";
 import { type Msg, OFP_HEADER, pullMsg, type RawName } from "../../openflow/messages/raw.ts";
 import {
   decodeFeaturesAndPorts,
@@ -353,4 +354,9 @@ export function runOfctl(ctx: CommandContext, body: (s: OfctlSession) => unknown
     const { stdout, stderr } = s.takeOutput();
     return { exit: e.exit, stdout, stderr: stderr + e.stderr };
   }
+}
+
+/** Bytes as the tool dumps them: unlike in messages, nothing follows the eighth byte of a short line. */
+export function plainDump(bytes: Uint8Array): string {
+  return hexDump(bytes, false).replace(/-$/m, "");
 }
