@@ -398,6 +398,7 @@ const packet: Text = fc.constantFrom(...KINDS).chain((k) => {
 
 /** A table of flows on two bridges, up to four groups, and some packets. */
 export const scenario: fc.Arbitrary<Scenario> = fc.record({
+  version: pick("OpenFlow10", "OpenFlow13", "OpenFlow15"),
   groups: fc.array(group, { maxLength: 4 }).map((gs) => gs.map((g, i) => g(i + 1))),
   flows: fc.array(flow, { minLength: 1, maxLength: 14 }),
   flows1: fc.array(flow, { maxLength: 3 }),
