@@ -13,7 +13,7 @@ import { NodeFiles } from "../src/cli/node-files.ts";
 import { type Scenario, scenario } from "../test/arbitraries/scenario.ts";
 import { OurSwitch } from "./oracle/ours.ts";
 import { haveRealOvs, RealOvs } from "./oracle/real-ovs.ts";
-import { neutral, type Side } from "./oracle/side.ts";
+import { type Answer, neutral, type Side } from "./oracle/side.ts";
 
 const { values } = parseArgs({
   options: {
@@ -89,6 +89,11 @@ async function compare(s: Scenario, real: Side, ours: Side): Promise<string | nu
     : (await compareCommands(commands(s, true), real, ours)).difference;
 }
 
+/** All of an answer, what differs from run to run made neutral. */
+function whole({ exit, stdout, stderr }: Answer): string {
+  return neutral(`exit status ${exit}\n${stdout}${stderr}`);
+}
+
 async function compareCommands(
   lines: readonly CommandLine[],
   real: Side,
@@ -98,12 +103,11 @@ async function compareCommands(
   for (const { argv, stdin } of lines) {
     const [a, b] = [await real.run(argv, stdin), await ours.run(argv, stdin)];
     refused ||= a.exit !== 0 && argv.includes("add-flows");
-    for (const part of ["exit", "stdout", "stderr"] as const) {
-      const [want, got] = [neutral(String(a[part])), neutral(String(b[part]))];
-      if (want !== got) {
-        const difference = `${argv.join(" ")}\n${stdin}--- Open vSwitch ${part}\n${want}\n--- tablewalk ${part}\n${got}`;
-        return { difference, refused };
-      }
+    const [want, got] = [whole(a), whole(b)];
+    if (want !== got) {
+      const asked = `${argv.join(" ")}\n${stdin}`;
+      const difference = `${asked}--- Open vSwitch\n${want}\n--- tablewalk\n${got}`;
+      return { difference, refused };
     }
   }
   return { difference: null, refused };

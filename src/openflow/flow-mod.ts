@@ -129,8 +129,10 @@ function newRule(p: Ofproto, fm: FlowMod, match: MiniMatch): Rule | OfpErr {
 
 /** Fields that no controller may match on are not matched (ovs: minimatch_has_default_hidden_fields). */
 function hasDefaultHiddenFields(match: MiniMatch): boolean {
-  const { words } = match.mask;
-  return !words.includes(K.recirc_id.word) && !words.includes(K.dp_hash.word);
+  const { words, bits } = match.mask;
+  const at = words.indexOf(K.recirc_id.word);
+  const recircIdOk = at < 0 || (match.values[at] === 0 && bits[at] === 0xffffffff);
+  return recircIdOk && !words.includes(K.dp_hash.word);
 }
 
 /** Meters and groups that actions name must exist (ovs: ofproto_check_ofpacts). */
