@@ -127,7 +127,9 @@ export function fetchFlows(
     const c = new Cursor(bytes, msg.bodyOfs);
     for (let fs = pullFlowStats(c, msg); fs !== null; fs = pullFlowStats(c, msg)) {
       if (typeof fs === "string") {
-        s.logSink("WARN", "vconn", `parse error in reply (${fs})`);
+        // What is no OpenFlow error is shown as the system error that it is.
+        const why = fs.startsWith("<") ? "Invalid argument" : fs;
+        s.logSink("WARN", "vconn", `parse error in reply (${why})`);
         return ofctlFatal("dump flows (Protocol error)");
       }
       // Only OpenFlow 1.5 tells ages here: the real tool does not ask for Nicira's this way.
