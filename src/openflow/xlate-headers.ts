@@ -123,7 +123,7 @@ const IP_FIELDS: ReadonlySet<Field> = new Set([
   F.ipv6_src,
   F.ipv6_dst,
   F.ipv6_label,
-  F.ip_dscp,
+  F.nw_tos,
   F.nw_ecn,
   F.nw_ttl,
 ]);
