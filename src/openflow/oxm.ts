@@ -11,7 +11,7 @@ import {
   fieldIsValueValid,
   isPipelineField,
 } from "../flow/field-value.ts";
-import type { Field } from "../flow/fields.ts";
+import { F, type Field } from "../flow/fields.ts";
 import {
   addEthernetPrereq,
   isFieldWild,
@@ -20,7 +20,7 @@ import {
   matchSetField,
   newMatch,
 } from "../flow/match.ts";
-import type { LogSink } from "../flow/ofp-port.ts";
+import { type LogSink, portFromOfp11 } from "../flow/ofp-port.ts";
 import type { TunTable } from "../flow/tun-metadata.ts";
 import { isUnmappedField, mappedField, type VlMffMap } from "../flow/vl-mff-map.ts";
 import type { Cursor } from "../lib/bytes.ts";
@@ -145,6 +145,9 @@ function addEntry(
     return "OFPBMC_BAD_MASK";
   }
   if (!fieldIsValueValid(field, e.value)) {
+    if (field === F.in_port_oxm) {
+      portFromOfp11(e.value[0] ?? 0, opts.log);
+    }
     return "OFPBMC_BAD_VALUE";
   }
   if (opts.loose !== true && !matchPrereqsOk(field, m)) {

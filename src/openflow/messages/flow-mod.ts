@@ -183,11 +183,11 @@ function decode10(c: Cursor, cx: DecodeContext, log: LogSink | null): Head {
   };
 }
 
-function decodeNx(c: Cursor, cx: DecodeContext): Decoded<Head> {
+function decodeNx(c: Cursor, cx: DecodeContext, log: LogSink | null): Decoded<Head> {
   const { lowCommand, ...head } = head10(c, cx);
   const matchLen = c.u16();
   c.skip(6);
-  const m = nxPullMatch(c, matchLen, { tab: cx.tab, tun: cx.vlMff, cookie: true });
+  const m = nxPullMatch(c, matchLen, { tab: cx.tab, tun: cx.vlMff, cookie: true, log });
   if (isErr(m)) {
     return m;
   }
@@ -211,7 +211,7 @@ function decodeHead(c: Cursor, msg: Msg, cx: DecodeContext): Decoded<Head> {
   if (msg.raw === "OFPT11_FLOW_MOD") {
     return decode11(c, msg, cx);
   }
-  return msg.raw === "NXT_FLOW_MOD" ? decodeNx(c, cx) : decode10(c, cx, msg.log);
+  return msg.raw === "NXT_FLOW_MOD" ? decodeNx(c, cx, msg.log) : decode10(c, cx, msg.log);
 }
 
 export function decodeFlowMod(msg: Msg, cx: DecodeContext): Decoded<FlowMod> {

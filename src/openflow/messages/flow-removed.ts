@@ -76,7 +76,7 @@ export function decodeFlowRemoved(msg: Msg): Decoded<FlowRemoved> {
     case "OFPT10_FLOW_REMOVED":
       return decode10(c);
     case "NXT_FLOW_REMOVED":
-      return decodeNx(c);
+      return decodeNx(c, msg);
     default:
       return decode11(c, msg);
   }
@@ -118,12 +118,12 @@ function decode10(c: Cursor): FlowRemoved {
   return { match, cookie, priority, reason, tableId: OFPTT_ALL, ...times, ...counts };
 }
 
-function decodeNx(c: Cursor): Decoded<FlowRemoved> {
+function decodeNx(c: Cursor, msg: Msg): Decoded<FlowRemoved> {
   const [cookie, priority, reason, table] = [c.u64(), c.u16(), c.u8(), c.u8()];
   const [durationS, durationNs, idleTimeoutS] = [c.u32(), c.u32(), c.u16()];
   const matchLen = c.u16();
   const counts = { packetCount: c.u64(), byteCount: c.u64() };
-  const m = nxPullMatch(c, matchLen);
+  const m = nxPullMatch(c, matchLen, { log: msg.log });
   if (isErr(m)) {
     return m;
   }

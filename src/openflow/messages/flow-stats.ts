@@ -110,7 +110,7 @@ export function decodeFlowStatsRequest(msg: Msg, tun: TunContext): Decoded<FlowS
   if (msg.raw.startsWith("NXST")) {
     const [outPort, matchLen, tableId] = [c.u16(), c.u16(), c.u8()];
     c.skip(3);
-    const m = nxPullMatch(c, matchLen, { ...opts, cookie: true });
+    const m = nxPullMatch(c, matchLen, { ...opts, cookie: true, log: msg.log });
     if (isErr(m)) {
       return m;
     }
@@ -279,7 +279,7 @@ function pullNx(c: Cursor, msg: Msg): Decoded<{ fs: Body; instructions: number }
     warn(msg, `NXST_FLOW reply with match_len=${matchLen} claims invalid length ${length}`);
     return "OFPBRC_BAD_LEN";
   }
-  const m = nxPullMatch(c, matchLen);
+  const m = nxPullMatch(c, matchLen, { log: msg.log });
   if (isErr(m)) {
     return m;
   }

@@ -154,7 +154,7 @@ function pullNxRequest(c: Cursor, msg: Msg): Decoded<FlowMonitorRequest> {
   if (outPort === null) {
     return "OFPBAC_BAD_OUT_PORT";
   }
-  const m = v13 ? pullOfp11Match(c, {}, msg.log) : nxPullMatch(c, matchLen);
+  const m = v13 ? pullOfp11Match(c, {}, msg.log) : nxPullMatch(c, matchLen, { log: msg.log });
   if (isErr(m)) {
     return m;
   }
@@ -374,7 +374,7 @@ function pullNxUpdate(c: Cursor, msg: Msg, length: number, event: number): Decod
     return leftover(msg, c);
   }
   const v13 = msg.raw === "ONFST13_FLOW_MONITOR_REPLY";
-  const m = v13 ? pullOfp11Match(c, {}, msg.log) : nxPullMatch(c, matchLen);
+  const m = v13 ? pullOfp11Match(c, {}, msg.log) : nxPullMatch(c, matchLen, { log: msg.log });
   if (isErr(m)) {
     return m;
   }

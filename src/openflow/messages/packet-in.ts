@@ -234,7 +234,7 @@ function decodeProp(
         pin.reason = n;
       });
     case PIN.METADATA: {
-      const m = oxmDecodeMatch(propValue(p), { loose: o.loose, tab: o.tab, tun: o.vlMff });
+      const m = oxmDecodeMatch(propValue(p), { loose: o.loose, tab: o.tab, tun: o.vlMff, log });
       pin.flowMetadata = isErr(m) ? pin.flowMetadata : m;
       return isErr(m) ? m : null;
     }
@@ -308,7 +308,7 @@ function decodeWithMatch(c: Cursor, msg: Msg, o: DecodeOptions): Decoded<Decodin
   d.pin.cookie = msg.raw === "OFPT12_PACKET_IN" ? U64_MAX : c.u64();
   const matchLen = nx ? c.u16() : 0;
   c.skip(nx ? 6 : 0);
-  const opts = { loose: true, tab: nx ? null : o.tab };
+  const opts = { loose: true, tab: nx ? null : o.tab, log: msg.log };
   const m = nx ? nxPullMatch(c, matchLen, opts) : oxmPullMatch(c, opts);
   if (isErr(m)) {
     return m;

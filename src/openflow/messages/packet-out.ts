@@ -75,7 +75,7 @@ function decodeHead(c: Cursor, msg: Msg, tun: TunContext): Decoded<Head> {
   if (msg.raw === "OFPT15_PACKET_OUT") {
     const actionBytes = c.u16();
     c.skip(2);
-    const opts = { loose: true, pipelineOnly: true, tab: tun.tab };
+    const opts = { loose: true, pipelineOnly: true, tab: tun.tab, log: msg.log };
     const flowMetadata = oxmPullMatch(c, opts);
     if (isErr(flowMetadata)) {
       return flowMetadata;

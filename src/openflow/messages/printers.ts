@@ -1,3 +1,9 @@
+// How each type of message is printed behind its header (ovs: lib/ofp-print.c and the *_format
+// functions of lib/ofp-*.c).
+//
+// One row for each type. Most are a decoder and a format, or a reader that takes one part after the
+// other; what precedes a broken part is printed before the error.
+
 import { formatPort, type LogSink } from "../../flow/ofp-port.ts";
 import { Cursor, getU16 } from "../../lib/bytes.ts";
 import { formatActionNames } from "../actions/actions.ts";
