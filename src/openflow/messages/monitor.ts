@@ -134,7 +134,7 @@ function leftover(msg: Msg, c: Cursor): OfpErr {
 }
 
 function badFlags(msg: Msg, prefix: string, flags: number): void {
-  warn(msg, `${prefix}_FLOW_MONITOR has bad flags ${hex(flags)}`);
+  warn(msg, `${prefix}_FLOW_MONITOR has bad flags ${altHex(flags)}`);
 }
 
 function pullNxRequest(c: Cursor, msg: Msg): Decoded<FlowMonitorRequest> {

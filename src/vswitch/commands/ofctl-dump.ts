@@ -38,7 +38,7 @@ export function portNumber(s: OfctlSession, name: string, port: string): number 
   );
 }
 
-export function fetchConfig(v: Vconn): SwitchConfig {
+export function fetchConfig(s: OfctlSession, v: Vconn): SwitchConfig {
   const replies = v.transact(encodeEmpty("OFPT_GET_CONFIG_REQUEST", v.version, v.nextXid()));
   const msg = s.pull(replies[0] as Uint8Array);
   if (msg.type !== "GET_CONFIG_REPLY") {
@@ -228,7 +228,7 @@ export const OFCTL_DUMP_COMMANDS: readonly Command[] = [
     v.close();
   }),
   row("get-frags", "switch", [1, 1], "Prints how IP fragments are handled.", (s, argv) =>
-    s.withVconn(argv[1] ?? "", (v) => s.print(`${FRAG_NAMES[fetchConfig(v).frag]}\n`)),
+    s.withVconn(argv[1] ?? "", (v) => s.print(`${FRAG_NAMES[fetchConfig(s, v).frag]}\n`)),
   ),
   row("dump-ipfix-bridge", "switch", [1, 1], "Prints what IPFIX of a bridge counted.", (s, argv) =>
     s.dumpTrivial(argv[1] ?? "", "NXST_IPFIX_BRIDGE_REQUEST"),

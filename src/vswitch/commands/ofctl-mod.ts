@@ -197,10 +197,10 @@ function setFrags(s: OfctlSession, [, name = "", mode = ""]: readonly string[]):
     return;
   }
   const v = s.open(name);
-  const config = fetchConfig(v);
+  const config = fetchConfig(s, v);
   if (config.frag !== frag) {
     s.transactNoreply(v, encodeSetConfig({ ...config, frag }, v.version, v.nextXid()));
-    if (fetchConfig(v).frag !== frag) {
+    if (fetchConfig(s, v).frag !== frag) {
       ofctlFatal(
         `${name}: setting fragment handling mode failed (this ` +
           `switch probably doesn't support mode "${FRAG_NAMES[frag]}")`,

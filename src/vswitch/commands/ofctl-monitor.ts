@@ -67,14 +67,14 @@ function startMonitor(s: OfctlSession, argv: readonly string[], mo: MonitorOptio
 }
 
 function changeConfig(s: OfctlSession, v: Vconn, change: (c: SwitchConfig) => SwitchConfig): void {
-  const config = change(fetchConfig(v));
+  const config = change(fetchConfig(s, v));
   s.transactNoreply(v, encodeSetConfig(config, v.version, v.nextXid()));
 }
 
 function wantInvalidTtl(s: OfctlSession, v: Vconn): void {
-  if (fetchConfig(v).invalidTtlToController <= 0) {
+  if (fetchConfig(s, v).invalidTtlToController <= 0) {
     changeConfig(s, v, (c) => ({ ...c, invalidTtlToController: 1 }));
-    if (fetchConfig(v).invalidTtlToController <= 0) {
+    if (fetchConfig(s, v).invalidTtlToController <= 0) {
       ofctlFatal(
         "setting invalid_ttl_to_controller failed (this " +
           "switch probably doesn't support this flag)",
