@@ -19,6 +19,8 @@ import {
   type Tool,
 } from "./command.ts";
 import { DPCTL_COMMANDS } from "./commands/dpctl.ts";
+import { DPCTL_CT_COMMANDS } from "./commands/dpctl-ct.ts";
+import { DPCTL_IPF_COMMANDS } from "./commands/dpctl-ipf.ts";
 import { DPCTL_DP_COMMANDS, dpctlList } from "./commands/dpctl-dps.ts";
 import { DPIF_COMMANDS } from "./commands/dpif.ts";
 import { DPIF_NETDEV_COMMANDS } from "./commands/dpif-netdev.ts";
@@ -84,6 +86,8 @@ export const COMMANDS: readonly Command[] = [
   ...NETDEV_DUMMY_COMMANDS,
   ...DPCTL_COMMANDS,
   ...DPCTL_DP_COMMANDS,
+  ...DPCTL_CT_COMMANDS,
+  ...DPCTL_IPF_COMMANDS,
   ...DPIF_COMMANDS,
   ...DPIF_NETDEV_COMMANDS,
   ...UPCALL_COMMANDS,

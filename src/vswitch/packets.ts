@@ -4,7 +4,7 @@
 // A datapath is made the first time that its backer is seen and follows the backer's ports.
 // ovs: ofproto/ofproto-dpif.c (type_run, packet_execute, meter_set), lib/dpif.c.
 
-import type { CtProvider } from "../datapath/ct-provider.ts";
+import { Conntrack } from "../datapath/conntrack.ts";
 import { Datapath, type DpPort as DatapathPort } from "../datapath/datapath.ts";
 import type { UserspaceAction } from "../datapath/execute.ts";
 import type { OdpAction } from "../datapath/odp-action.ts";
@@ -29,6 +29,7 @@ import { xlateActions } from "../openflow/xlate.ts";
 import { PacketBuf } from "../packet/packet.ts";
 import type { Backer, DpPort } from "./backer.ts";
 import type { Bridge } from "./bridge.ts";
+import { flushConnections } from "./ct-flush.ts";
 import { setMetadataFromFlow } from "./packet-flow.ts";
 import { packetMetadata } from "./packet-metadata.ts";
 import type { PacketPath } from "./packet-path.ts";
@@ -37,6 +38,8 @@ import type { VSwitch } from "./vswitch.ts";
 
 /** Rounds of receiving and revalidating after which a turn of the main loop ends anyway. */
 export const SETTLE_ROUNDS_MAX = 16;
+/** Warnings of conntrack: so many a minute, so many at once. */
+const CT_WARNINGS = { rate: 5, burst: 5 } as const;
 /** OFPMBT13_DROP, and the flags that meters may have (all four of OpenFlow 1.3). */
 const BAND_DROP = 1;
 const METER_FLAGS = 0x000f;
@@ -57,14 +60,12 @@ export interface DatapathPair {
   readonly backer: Backer;
   readonly dp: Datapath;
   readonly udpif: Udpif;
+  readonly ct: Conntrack;
 }
 
 export class Packets implements PacketPath {
   private readonly vs: VSwitch;
   private readonly pairs = new Map<Backer, DatapathPair>();
-  private ct: CtProvider | null = null;
-  /** Forgets connections; set by whoever tracks them. */
-  onCtFlush: ((zone: number | null, match: CtMatch | null) => void) | null = null;
 
   constructor(vs: VSwitch) {
     this.vs = vs;
@@ -83,7 +84,8 @@ export class Packets implements PacketPath {
       clock: vs.clock,
       rng: vs.rng,
     });
-    dp.ct = this.ct;
+    const ct = this.newConntrack(backer.type);
+    dp.ct = ct;
     dp.onWarning = (text) => vs.log.warn("dpif_netdev", text);
     const udpif = new Udpif(this.host(), dp);
     dp.upcalls = udpif;
@@ -91,7 +93,7 @@ export class Packets implements PacketPath {
       portAdded: (p) => addDatapathPort(dp, p),
       portDeleted: (p) => dp.removePort(p.odpPort),
     });
-    const pair = { backer, dp, udpif };
+    const pair = { backer, dp, udpif, ct };
     this.pairs.set(backer, pair);
     return pair;
   }
@@ -104,12 +106,13 @@ export class Packets implements PacketPath {
     return [...this.pairs.values()];
   }
 
-  /** Gives all datapaths their connection tracking. */
-  setConntrack(ct: CtProvider): void {
-    this.ct = ct;
-    for (const { dp } of this.pairs.values()) {
-      dp.ct = ct;
-    }
+  private newConntrack(dpType: string): Conntrack {
+    const { vs } = this;
+    return new Conntrack({
+      rng: vs.rng,
+      policies: (id) => vs.ctTimeouts.policyById(dpType, id)?.timeouts,
+      warn: (module, text) => vs.log.logRl(module, "warn", { name: text, ...CT_WARNINGS }, text),
+    });
   }
 
   private host(): UdpifHost {
@@ -244,8 +247,8 @@ export class Packets implements PacketPath {
     return "OFPBRC_BAD_TYPE";
   }
 
-  ctFlush(_bridge: Bridge, zone: number | null, match: CtMatch | null): void {
-    this.onCtFlush?.(zone, match);
+  ctFlush(bridge: Bridge, zone: number | null, match: CtMatch | null): void {
+    flushConnections(this.pair(bridge.backer).ct, zone, match, this.vs.clock.nowMs());
   }
 
   meterFeatures(_backer: Backer): MeterFeatures {
@@ -305,6 +308,9 @@ export class Packets implements PacketPath {
   /** Moves packets and statistics until nothing is left to do. */
   run(): void {
     this.applySettings();
+    for (const { ct } of this.all()) {
+      ct.run(this.vs.clock.nowMs());
+    }
     for (let round = 0; round < SETTLE_ROUNDS_MAX; round++) {
       let work = 0;
       for (const { dp, udpif } of this.all()) {

@@ -1,0 +1,56 @@
+// Conn: one connection, and what each protocol remembers of it.
+//
+// ovs: lib/conntrack-private.h struct conn, struct conn_tcp.
+
+import { ConnKey, type CtEntry } from "./ct-key.ts";
+
+/** What translation is done to a connection (ovs: enum nat_action_e). */
+export const NAT_ACTION = { SRC: 1, SRC_PORT: 2, DST: 4, DST_PORT: 8 } as const;
+
+/** A connection that no limit of a zone let in. */
+export const INVALID_ZONE = -2;
+
+/** One end of a TCP connection. */
+export interface TcpPeer {
+  /** Largest sequence number sent, and the largest that the other end allows. */
+  seqLo: number;
+  seqHi: number;
+  maxWin: number;
+  wscale: number;
+  /** Index in TCP_STATES. */
+  state: number;
+}
+
+export class Conn {
+  readonly key = new ConnKey();
+  readonly revKey = new ConnKey();
+  /** The connection that announced this one, if algRelated. */
+  parentKey: ConnKey | null = null;
+  natAction = 0;
+  alg: string | null = null;
+  entry: CtEntry | null = null;
+  natEntry: CtEntry | null = null;
+  /** It is no longer in the table. */
+  reclaimed = false;
+  readonly label = new Uint32Array(4);
+  mark = 0;
+  expirationMs = 0;
+  /** Bytes by which an FTP helper made the stream longer, and in which direction. */
+  seqSkew = 0;
+  seqSkewReply = false;
+  /** The zone, or -1 for the default, whose limit counts this connection. */
+  admitZone = INVALID_ZONE;
+  zoneLimitSeq = 0;
+  algRelated = false;
+  /** Timeout policy; 0 is the default one. */
+  tpId = 0;
+  /** TCP: the initiator, then the other. */
+  tcp: readonly [TcpPeer, TcpPeer] | null = null;
+  /** Other protocols: how far they have got (ct-proto.ts). */
+  state = 0;
+
+  /** Takes over what a translation tried out on a copy. */
+  setRevKey(key: ConnKey): void {
+    this.revKey.copyFrom(key);
+  }
+}
