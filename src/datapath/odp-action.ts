@@ -454,6 +454,7 @@ export type OdpAction =
     }
   | {
       readonly kind: "ct";
+      /** At most one of `commit` and `force` is true. */
       readonly commit: boolean;
       readonly force: boolean;
       readonly zone: number;

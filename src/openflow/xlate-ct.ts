@@ -125,10 +125,11 @@ function conntrack(ctx: XlateCtx, a: ActionOf<"ct">, isLast: boolean): void {
   ctx.ops.doActions(ctx, a.actions, isLast, false);
 
   const commit = (a.flags & NX_CT_F.COMMIT) !== 0;
+  const force = commit && (a.flags & NX_CT_F.FORCE) !== 0;
   const action: OdpAction = {
     kind: "ct",
-    commit,
-    force: commit && (a.flags & NX_CT_F.FORCE) !== 0,
+    commit: commit && !force,
+    force,
     zone,
     mark: markOf(ctx),
     label: labelOf(ctx),
