@@ -22,6 +22,7 @@ import type { FlowStats, XlateOut } from "../openflow/xlate-ctx.ts";
 import { xlateLookup } from "../openflow/xlate-lookup.ts";
 import { xlateActions } from "../openflow/xlate.ts";
 import { sameActions } from "./same-actions.ts";
+import { rememberedKey } from "./ukey-key.ts";
 
 /** Idle time after which a megaflow goes (`other_config:max-idle`). */
 export const MAX_IDLE_MS = 10000;
@@ -329,12 +330,13 @@ export class Udpif implements UpcallHandler {
   /** Translates a flow anew and takes over what changed; false if it must go. */
   private retranslate(flow: Megaflow, ukey: Ukey): boolean {
     const { host } = this;
-    const found = xlateLookup(host.xcfg, host.recircs, this.dp.type, flow.key);
-    if (typeof found === "string") {
+    const told = rememberedKey(flow, this.dp.vlanLimit);
+    const found = xlateLookup(host.xcfg, host.recircs, this.dp.type, told?.key ?? flow.key);
+    if (told === null || typeof found === "string") {
       return false;
     }
     const xcache: XlateCache = [];
-    const xout = this.translate(found.xbridge, openflowKey(flow.key, found.ofpInPort), {
+    const xout = this.translate(found.xbridge, openflowKey(told.key, found.ofpInPort), {
       packet: null,
       stats: null,
       xcache,
@@ -342,8 +344,7 @@ export class Udpif implements UpcallHandler {
     });
     const actions =
       xout.slow === 0 ? xout.odp : this.slowPath(xout.slow, found.xbridge, found.ofpInPort);
-    const mask = this.datapathMask(xout.wc, flow.key);
-    if (xout.avoidCaching || hasExtra(flow.mask, mask)) {
+    if (xout.avoidCaching || hasExtra(told.mask, xout.wc)) {
       this.unrefAll(xout.recircIds, 0);
       return false;
     }
