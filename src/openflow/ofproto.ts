@@ -391,12 +391,23 @@ export class Ofproto implements XlateOfproto {
     if (rules.some((r) => this.#needsRemovedMessage(r))) {
       this.provider.syncStats();
     }
+    // Several rules go in one step: the order that subtables get depends on it (ovs:
+    // remove_rules_rcu__, remove_rule_rcu__).
+    const tables = new Set(rules.map((rule) => this.table(rule.tableId)));
+    if (rules.length > 1) {
+      for (const table of tables) {
+        table.cls.defer();
+      }
+    }
     for (const rule of rules) {
       this.table(rule.tableId).cls.remove(rule);
       this.dropTlv(rule);
       if (this.#needsRemovedMessage(rule)) {
         this.conns.sendFlowRemoved(rule);
       }
+    }
+    for (const table of tables) {
+      table.cls.publish();
     }
     for (const group of this.#groupsToRemove) {
       this.groups.remove(group);
