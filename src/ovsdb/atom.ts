@@ -239,16 +239,24 @@ export function atomFromText(
   }
   checkAtom(parsed.atom, base);
   if (parsed.end !== undefined && typeof parsed.atom === "bigint") {
-    if (parsed.end - parsed.atom >= RANGE_MAX) {
-      throw constraintViolation(
-        `Range "${parsed.atom}-${parsed.end}" is too big. Maximum allowed size is ${RANGE_MAX}.`,
-      );
-    }
-    for (let i = parsed.atom + 1n; i <= parsed.end; i++) {
-      checkAtom(i, base);
-    }
+    checkRange(parsed.atom, parsed.end, base);
   }
   return parsed;
+}
+
+/** Checks what follows the first integer of a range, then how long the range is. */
+function checkRange(start: bigint, end: bigint, base: BaseType): void {
+  // Without an enum, the integers between are valid if both ends are. With one, the first of them
+  // that is not listed ends this soon.
+  for (let i = start + 1n; base.enum !== undefined && i < end; i++) {
+    checkAtom(i, base);
+  }
+  checkAtom(end, base);
+  if (end - start >= RANGE_MAX) {
+    throw constraintViolation(
+      `Range "${start}-${end}" is too big. Maximum allowed size is ${RANGE_MAX}.`,
+    );
+  }
 }
 
 function checkInteger(n: bigint, b: BaseType): void {

@@ -7,7 +7,7 @@
 
 import { assert, defined } from "../lib/errors.ts";
 import type { Atom } from "./atom.ts";
-import { type Datum, defaultDatum, setDatum } from "./datum.ts";
+import { type Datum, defaultDatum, formatDatum, setDatum } from "./datum.ts";
 import { type ColumnSchema, type DbSchema, type TableSchema, UUID_COLUMN } from "./schema.ts";
 import { UuidMaker, type Uuid } from "./uuid.ts";
 import type { Rng } from "../lib/env.ts";
@@ -91,6 +91,8 @@ export class Row {
 export class Table {
   readonly schema: TableSchema;
   readonly rows = new Map<Uuid, Row>();
+  /** For each index of the schema, the row that has some values in its columns. */
+  readonly indexes: readonly Map<string, Uuid>[];
   /** Strong references to rows of this table. */
   readonly strongRefs = new Map<Uuid, number>();
   /** Rows that refer weakly to a row of this table: row -> referring rows with their tables. */
@@ -98,7 +100,13 @@ export class Table {
 
   constructor(schema: TableSchema) {
     this.schema = schema;
+    this.indexes = schema.indexes.map(() => new Map<string, Uuid>());
   }
+}
+
+/** Text that is equal for rows with equal values in some columns. */
+export function rowKey(row: Row, columns: readonly ColumnSchema[]): string {
+  return columns.map((c) => formatDatum(row.at(c), c.type)).join("\0");
 }
 
 /** What a transaction did to one row. */

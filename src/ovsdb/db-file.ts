@@ -242,6 +242,32 @@ export function loadDatabase(bytes: Uint8Array, name: string, rng: Rng): LoadedD
   }
 }
 
+/**
+ * Inserts the rows of a database into another one of a similar schema. Answers what the other one
+ * does not have, as `Table` or `Table.column`.
+ */
+export function copyRows(from: Database, txn: Transaction, to: Database): string[] {
+  const unknown = new Set<string>();
+  for (const { schema, rows } of from.tables.values()) {
+    const target = to.schema.tables.get(schema.name);
+    if (target === undefined && rows.size > 0) {
+      unknown.add(schema.name);
+    }
+    for (const row of target === undefined ? [] : rows.values()) {
+      txn.insert(schema.name, row.uuid);
+      for (const column of schema.columnList) {
+        const value = row.at(column);
+        if (target?.columns.has(column.name)) {
+          txn.set(schema.name, row.uuid, column.name, value);
+        } else if (!isDefaultDatum(value, column.type)) {
+          unknown.add(`${schema.name}.${column.name}`);
+        }
+      }
+    }
+  }
+  return [...unknown];
+}
+
 /** Bytes of a file with a schema and, if there is any, content. */
 export function encodeDatabase(db: Database, comment: string, dateMs: number): Uint8Array {
   const parts = [encodeRecord(schemaToJson(db.schema))];

@@ -6,15 +6,8 @@
 
 import type { SymbolTable } from "./atom.ts";
 import { type Condition, conditionFromJson, matchesAll } from "./condition.ts";
-import type { Database, Row } from "./database.ts";
-import {
-  checkDatum,
-  compareDatums,
-  type Datum,
-  datumFromJson,
-  datumToJson,
-  formatDatum,
-} from "./datum.ts";
+import { type Database, type Row, rowKey } from "./database.ts";
+import { checkDatum, compareDatums, type Datum, datumFromJson, datumToJson } from "./datum.ts";
 import { catchDbError, DbError, syntaxError } from "./db-error.ts";
 import { isJsonArray, isJsonObject, type Json, type JsonObject } from "./json.ts";
 import { isArray, isBoolean, isId, isInteger, isObject, isString, Members } from "./members.ts";
@@ -167,11 +160,6 @@ function selectRows(x: Execution, table: TableSchema, condition: Condition): Row
 
 function conditionOf(x: Execution, m: Members, table: TableSchema): Condition {
   return conditionFromJson(table, m.required("where", isArray), x.symbols);
-}
-
-/** Text that is equal for rows with equal values in the columns. */
-function rowKey(row: Row, columns: readonly ColumnSchema[]): string {
-  return columns.map((c) => formatDatum(row.at(c), c.type)).join("\0");
 }
 
 const select: Executor = (x, m) => {

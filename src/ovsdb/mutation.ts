@@ -137,7 +137,8 @@ function mutateSet(d: Datum, m: Mutation, op: Arithmetic): Datum {
   return setDatum(atoms);
 }
 
-function checkCount(d: Datum, c: ColumnSchema): void {
+/** Throws DbError if a column cannot hold as many elements. */
+export function checkCount(d: Datum, c: ColumnSchema): void {
   const { type } = c;
   const n = d.keys.length;
   if (n < type.min || n > type.max) {

@@ -9,8 +9,7 @@ import { assert, defined } from "../lib/errors.ts";
 import { hashString } from "../lib/hash.ts";
 import { OvsMap } from "../lib/hmap.ts";
 import { type Atom, compareText } from "./atom.ts";
-import type { Database, RowChange, Table } from "./database.ts";
-import type { Row } from "./database.ts";
+import { type Database, type Row, type RowChange, rowKey, type Table } from "./database.ts";
 import { checkDatum, compareDatums, type Datum, datumEquals, formatDatum } from "./datum.ts";
 import { constraintViolation, DbError } from "./db-error.ts";
 import { englishList } from "./english.ts";
@@ -317,25 +316,38 @@ export class Transaction {
   }
 
   private checkIndexes(): void {
+    // Keys of rows in this transaction, by index; rows outside of it are in the tables' indexes.
+    const seen = new Map<Map<string, Uuid>, Map<string, Row>>();
     for (const t of this.touched.values()) {
-      const row = t.new;
-      if (row === undefined) {
+      if (t.new === undefined) {
         continue;
       }
-      for (const index of t.table.schema.indexes) {
-        const moved = t.old === undefined || index.some((c) => differs(t.old, row, c));
-        const twin = moved ? this.findTwin(row, index) : undefined;
-        if (twin !== undefined) {
-          throw this.duplicateIndex(index, twin, row);
-        }
+      for (const [i, index] of t.table.schema.indexes.entries()) {
+        const stored = defined(t.table.indexes[i]);
+        const here = seen.get(stored) ?? new Map<string, Row>();
+        seen.set(stored, here);
+        this.checkIndex(t.new, index, stored, here);
       }
     }
   }
 
-  private findTwin(row: Row, index: readonly ColumnSchema[]): Row | undefined {
-    return this.rows(row.schema.name).find(
-      (r) => r.uuid !== row.uuid && index.every((c) => datumEquals(r.at(c), row.at(c))),
-    );
+  private checkIndex(
+    row: Row,
+    index: readonly ColumnSchema[],
+    stored: ReadonlyMap<string, Uuid>,
+    here: Map<string, Row>,
+  ): void {
+    const key = rowKey(row, index);
+    const other = stored.get(key);
+    const outside =
+      other === undefined || this.touched.has(other)
+        ? undefined
+        : this.db.row(row.schema.name, other);
+    const twin = here.get(key) ?? outside;
+    if (twin !== undefined) {
+      throw this.duplicateIndex(index, twin, row);
+    }
+    here.set(key, row);
   }
 
   private duplicateIndex(index: readonly ColumnSchema[], x: Row, y: Row): DbError {
@@ -410,6 +422,7 @@ export class Transaction {
         table.rows.set(now.uuid, now);
       }
     }
+    this.storeIndexes(changes);
     // Only after all rows are in place, as references may point to any of them.
     for (const { table: schema, new: now } of changes) {
       for (const ref of now === undefined ? [] : referencesOf(now, "weak")) {
@@ -424,6 +437,22 @@ export class Transaction {
       }
     }
     this.storeRefCounts();
+  }
+
+  private storeIndexes(changes: readonly RowChange[]): void {
+    const each = (row: Row | undefined, what: (map: Map<string, Uuid>, key: string) => void) => {
+      for (const [i, index] of row?.schema.indexes.entries() ?? []) {
+        if (row !== undefined) {
+          what(defined(this.db.table(row.schema.name).indexes[i]), rowKey(row, index));
+        }
+      }
+    };
+    for (const change of changes) {
+      each(change.old, (map, key) => map.delete(key));
+    }
+    for (const { new: now } of changes) {
+      each(now, (map, key) => map.set(key, defined(now).uuid));
+    }
   }
 
   private storeRefCounts(): void {

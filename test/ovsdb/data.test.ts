@@ -115,6 +115,8 @@ describe("JSON", () => {
     fc.assert(
       fc.property(fc.jsonValue({ noUnicodeString: false }), (j) => {
         const text = JSON.stringify(j);
+        // NUL is no character that OVS can hold.
+        fc.pre(!text.includes("\\u0000"));
         const plain = (x: O.Json): unknown =>
           typeof x === "bigint"
             ? Number(x)

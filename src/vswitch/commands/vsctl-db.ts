@@ -22,6 +22,7 @@ import {
 import type { ColumnSchema, TableSchema } from "../../ovsdb/schema.ts";
 import type { Cell, TextTable } from "../../ovsdb/text-table.ts";
 import type { BaseType, ColumnType } from "../../ovsdb/types.ts";
+import { checkCount } from "../../ovsdb/mutation.ts";
 import { parseUuid } from "../../ovsdb/uuid.ts";
 import {
   type CtlCommand,
@@ -247,7 +248,9 @@ function add(ctx: CtlContext): void {
     datum = unionDatums(datum, added, ctx.last);
   }
   const n = datum.keys.length;
-  if (n > type.max) {
+  if (ctx.last) {
+    checkCount(datum, t.column);
+  } else if (n > type.max) {
     die(
       `"add" operation would put ${n} ${unit(type)} in column ${t.column.name} of ` +
         `table ${t.table.name} but the maximum number is ${type.max}`,

@@ -323,6 +323,20 @@ function timedOut(err: Stderr): Reply {
   return { exit: -14, stdout: "", stderr: err.text };
 }
 
+/** What a command line says that could not be carried out. */
+function failure(e: unknown, err: Stderr): Reply {
+  if (e instanceof DbError) {
+    const text = `transaction error: ${formatJson(e.toJson(), { sort: true })}`;
+    err.warn("ovsdb_idl", text);
+    return { exit: 1, stdout: "", stderr: `${err.text}${ME}: ${text}\n` };
+  }
+  if (e instanceof VsctlFatal) {
+    const text = e.message === "" ? "" : `${ME}: ${e.message}\n`;
+    return { exit: e.status, stdout: "", stderr: err.text + text };
+  }
+  throw e;
+}
+
 function runCalls(
   vs: VSwitch,
   calls: readonly Call[],
@@ -365,14 +379,10 @@ function runCalls(
     warnUnreferenced(symbols, err);
     txn.addComment(`${ME}: ${escapeArgs(words)}`);
     if (!o.dryRun) {
-      commit(vs, txn, root, o.wait, err);
+      commit(vs, txn, root, o.wait);
     }
   } catch (e) {
-    if (e instanceof VsctlFatal) {
-      const text = e.message === "" ? "" : `${ME}: ${e.message}\n`;
-      return { exit: e.status, stdout: "", stderr: err.text + text };
-    }
-    throw e;
+    return failure(e, err);
   }
   const stdout = formatAnswers(answers, o);
   if (o.wait && !o.dryRun) {
@@ -382,24 +392,14 @@ function runCalls(
 }
 
 /** Commits and lets the switch take the new configuration. */
-function commit(vs: VSwitch, txn: Transaction, root: Uuid, wait: boolean, err: Stderr): void {
+function commit(vs: VSwitch, txn: Transaction, root: Uuid, wait: boolean): void {
   if (wait && txn.isChanged()) {
     const next = BigInt(txn.row("Open_vSwitch", root)?.int("next_cfg") ?? 0) + 1n;
     txn.set("Open_vSwitch", root, "next_cfg", setDatum([next]));
   }
-  try {
-    if (txn.commit().length === 0) {
-      return;
-    }
-  } catch (e) {
-    if (e instanceof DbError) {
-      const text = `transaction error: ${formatJson(e.toJson(), { sort: true })}`;
-      err.warn("ovsdb_idl", text);
-      die(text);
-    }
-    throw e;
+  if (txn.commit().length > 0) {
+    vs.reconfigure();
   }
-  vs.reconfigure();
 }
 
 /**
