@@ -385,18 +385,18 @@ export function decodeFlowModTableId(msg: Msg): boolean {
 export function encodeSetProtocol(
   current: Protocols,
   want: Protocols,
-  xid: number,
+  nextXid: () => number,
 ): { msg: Uint8Array | null; next: Protocols } {
   if (protocolToVersion(current) !== protocolToVersion(want)) {
     return { msg: null, next: current };
   }
   const base = protocolToBase(want);
   if (protocolToBase(current) !== base) {
-    return { msg: encodeSetFlowFormat(base, xid), next: protocolSetBase(current, base) };
+    return { msg: encodeSetFlowFormat(base, nextXid()), next: protocolSetBase(current, base) };
   }
   const tid = (want & P.TID) !== 0;
   if (((current & P.TID) !== 0) !== tid) {
-    return { msg: encodeFlowModTableId(tid, xid), next: protocolSetTid(current, tid) };
+    return { msg: encodeFlowModTableId(tid, nextXid()), next: protocolSetTid(current, tid) };
   }
   return { msg: null, next: current };
 }

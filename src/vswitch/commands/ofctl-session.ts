@@ -119,7 +119,7 @@ export class OfctlSession {
     this.#logLines++;
     const when = new Date(this.ctx.vs.clock.wallMs()).toISOString().slice(0, 19);
     const serial = String(this.#logLines).padStart(5, "0");
-    return `${when}Z|${serial}|${module}|${level}|${text}\n`;
+    return `${when}Z|${serial}|${module}|${level}|${text.replace(/\n$/, "")}\n`;
   }
 
   /** The text of a message, with more detail than the user asked for; the log says what is wrong. */
@@ -212,7 +212,7 @@ export class OfctlSession {
   /** Sends what switches the connection to another flow format; false if the switch refuses. */
   #trySetProtocol(v: Vconn, want: Protocols): boolean {
     for (;;) {
-      const step = encodeSetProtocol(v.protocol, want, v.nextXid());
+      const step = encodeSetProtocol(v.protocol, want, () => v.nextXid());
       if (step.msg === null) {
         return v.protocol === want;
       }
