@@ -399,8 +399,11 @@ export function parseFlowMod(text: string, command: number, cx: TextContext): Re
 export const TOOL_LOG_BURST = 5;
 const REJECTED_LOG_BURST = 2;
 
-/** Modules whose warnings about a text have no limit. */
-const UNLIMITED_MODULES = new Set(["ofp_port", "ofp_table"]);
+/** Warnings about numbers of ports and tables in a text have no limit. */
+function isUnlimited(module: string, text: string): boolean {
+  const number = /^(?:Negative value|(?:port|table) \d+ is )/.test(text);
+  return number && (module === "ofp_port" || module === "ofp_table");
+}
 
 /**
  * The log of one run of a tool, with the limits of the modules of Open vSwitch; its advice about
@@ -415,7 +418,7 @@ export function toolLog(log: LogSink): LogSink {
     const n = (counts.get(key) ?? 0) + (goesOn ? 0 : 1);
     counts.set(key, n);
     const limit = advice ? 1 : module === "nx_match" ? REJECTED_LOG_BURST : TOOL_LOG_BURST;
-    if (n <= limit || (UNLIMITED_MODULES.has(module) && !advice)) {
+    if (n <= limit || isUnlimited(module, text)) {
       log(level, module, text);
     }
   };
