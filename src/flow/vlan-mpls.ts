@@ -113,8 +113,10 @@ export function countCommonMplsLabels(a: FlowKey, an: number, b: FlowKey, bn: nu
   return common;
 }
 
+/** The packet type decides where there is no Ethernet header. */
 function isIpAny(key: FlowKey): boolean {
-  const t = get(key, K.dl_type);
+  const pt = key[K.packet_type.word] as number;
+  const t = pt === 0 ? get(key, K.dl_type) : pt >>> 16 === 1 ? pt & 0xffff : 0;
   return t === ETH_TYPE.IP || t === ETH_TYPE.IPV6;
 }
 

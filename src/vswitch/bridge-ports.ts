@@ -81,7 +81,8 @@ function newXPort(br: Bridge, d: Device, ofpPort: number, odpPort: number): XPor
     config: 0,
     mayEnable: true,
     tunnel: null,
-    ptMode: d.tunnel?.ptMode ?? "legacy_l2",
+    // Patch ports take packets of any type.
+    ptMode: d.tunnel?.ptMode ?? (d.type === "patch" ? "aware" : "legacy_l2"),
     stp: null,
     rstp: null,
     cfm: null,
