@@ -30,7 +30,7 @@ import { encodePacketOut } from "../../openflow/messages/packet-out.ts";
 import type { BundleMsg } from "../../openflow/messages/types-switch.ts";
 import type { Command } from "../command.ts";
 import { encodeGroupModFor } from "./ofctl-group.ts";
-import { OfctlExit, ofctlFatal, type Vconn } from "./ofctl-vconn.ts";
+import { ofctlFatal, type Vconn } from "./ofctl-vconn.ts";
 import { type OfctlSession, runOfctl } from "./ofctl-session.ts";
 
 /** -m this often prints each message that is sent as a hex dump; oftener, as plain hex. */
@@ -120,9 +120,9 @@ export function fetchFlows(
   for (const bytes of v.transact(encodeFlowStatsRequest(request, protocol, v.nextXid()))) {
     const msg = s.pull(bytes);
     if (msg.type !== "FLOW_STATS_REPLY") {
-      const text = s.format(bytes, 1);
+      s.logSink("WARN", "vconn", `received bad reply: ${s.format(bytes, 1)}`);
       v.close();
-      throw new OfctlExit(1, s.logLine("vconn", "WARN", `received bad reply: ${text}`));
+      return ofctlFatal("dump flows (Protocol error)");
     }
     const c = new Cursor(bytes, msg.bodyOfs);
     for (let fs = pullFlowStats(c, msg); fs !== null; fs = pullFlowStats(c, msg)) {
