@@ -4,6 +4,7 @@
 // uses: `orig` is the text, `info` what is not part of the match, `match` and `actions` the parts.
 // Numbers that do not fit a double (cookies) are texts in hexadecimal.
 
+import { type Verdict, verdictOf } from "./verdict.ts";
 import { formatOdpActions, formatOdpAction } from "../datapath/odp-text-actions.ts";
 import { SLOW_PATH_REASONS } from "../datapath/odp-action.ts";
 import { type FlowKey, newKey } from "../flow/flow-key.ts";
@@ -72,6 +73,8 @@ export interface JsonStep {
 
 export interface JsonTrace {
   readonly version: typeof TRACE_JSON_VERSION;
+  /** Whether the packet gets anywhere. */
+  readonly verdict: Verdict;
   readonly steps: readonly JsonStep[];
   /** Not every recirculation was followed. */
   readonly cut: boolean;
@@ -186,6 +189,7 @@ function jsonStep(step: TraceStep, f: TraceFormatter): JsonStep {
 export function traceToJson(result: TraceResult, formatter: TraceFormatter): JsonTrace {
   return {
     version: TRACE_JSON_VERSION,
+    verdict: verdictOf(result),
     steps: result.steps.map((s) => jsonStep(s, formatter)),
     cut: result.cut,
   };
