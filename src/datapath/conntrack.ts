@@ -31,8 +31,12 @@ import { Ipf } from "./ipf.ts";
 
 /** Connections at a time unless the limit is changed. */
 export const CT_CONNS_MAX = 3000000;
-/** How often expired connections are looked for. */
+/** How often expired connections are looked for while the clock runs. */
 export const CT_SWEEP_MS = 20000;
+/** Connections are swept list by list; new ones go to each list in turn. */
+const SWEEP_LISTS = 128;
+/** A sweep ends behind the list with which it has seen this part of the allowed connections. */
+const SWEEP_PART = 64;
 const NAT_STATE = CS.snat | CS.dnat;
 
 /** What a tracker needs of its surroundings. */
@@ -78,7 +82,10 @@ export class Conntrack implements CtProvider {
   private readonly ctx: Lookup = { key: new ConnKey(), icmpRelated: false, reply: false };
   private readonly algEnv: AlgEnv;
   private nowMs = 0;
-  private nextSweepMs = 0;
+  private lastRunMs = Number.NEGATIVE_INFINITY;
+  private readonly sweepLists = Array.from({ length: SWEEP_LISTS }, () => new Set<Conn>());
+  private nextList = 0;
+  private nextSweep = 0;
 
   constructor(env: CtEnv) {
     this.env = env;
@@ -409,12 +416,21 @@ export class Conntrack implements CtProvider {
         return null;
       }
       natPacket(p, conn, false, this.ctx.icmpRelated);
+    }
+    this.insert(conn, call.nat !== null);
+    this.limits.admit(conn, limit);
+    return conn;
+  }
+
+  private insert(conn: Conn, translated: boolean): void {
+    if (translated) {
       conn.natEntry = this.table.insert(conn, true);
     }
     conn.entry = this.table.insert(conn, false);
     this.conns.add(conn);
-    this.limits.admit(conn, limit);
-    return conn;
+    conn.sweepList = this.nextList;
+    this.sweepLists[conn.sweepList]?.add(conn);
+    this.nextList = (this.nextList + 1) % SWEEP_LISTS;
   }
 
   /** Decides what the replies of a new connection look like; false if no tuple is free. */
@@ -444,21 +460,36 @@ export class Conntrack implements CtProvider {
       }
     }
     this.conns.delete(conn);
+    this.sweepLists[conn.sweepList]?.delete(conn);
     this.limits.release(conn);
   }
 
-  /** Does what time asks for. */
-  run(nowMs: number): void {
-    this.ipf.run(nowMs);
-    if (nowMs < this.nextSweepMs) {
-      return;
+  /** Does what time asks for; a clock that is moved by hand wakes the sweeper each time. */
+  run(nowMs: number, byHand: boolean): void {
+    const due = byHand ? nowMs !== this.lastRunMs : nowMs >= this.lastRunMs + CT_SWEEP_MS;
+    if (due) {
+      this.lastRunMs = nowMs;
+      this.ipf.clean(nowMs);
+      this.sweep(nowMs);
     }
-    this.nextSweepMs = nowMs + CT_SWEEP_MS;
-    for (const conn of this.conns) {
-      if (nowMs >= conn.expirationMs) {
-        this.clean(conn);
+  }
+
+  private sweep(nowMs: number): void {
+    const enough = Math.trunc(this.maxConns / SWEEP_PART);
+    let seen = 0;
+    let i = this.nextSweep;
+    for (; i < SWEEP_LISTS; i++) {
+      for (const conn of this.sweepLists[i] ?? []) {
+        seen++;
+        if (nowMs >= conn.expirationMs) {
+          this.clean(conn);
+        }
+      }
+      if (seen > enough) {
+        break;
       }
     }
+    this.nextSweep = i < SWEEP_LISTS ? i : 0;
   }
 
   /** Connections that have not expired, oldest first; of one zone or of all. */
@@ -492,11 +523,7 @@ export class Conntrack implements CtProvider {
 
   /** Puts a connection in as it is, for instance from a dump. */
   restore(conn: Conn): void {
-    if (conn.natAction !== 0) {
-      conn.natEntry = this.table.insert(conn, true);
-    }
-    conn.entry = this.table.insert(conn, false);
-    this.conns.add(conn);
+    this.insert(conn, conn.natAction !== 0);
   }
 }
 

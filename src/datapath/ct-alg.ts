@@ -16,7 +16,13 @@ import type { PacketBuf } from "../packet/packet.ts";
 import type { Conn } from "./ct-conn.ts";
 import type { Expectations } from "./ct-expect.ts";
 import { csumUpperLayer6 } from "./ct-extract.ts";
-import { ftpText, isFtpAnnouncement, parseFtp, tcpPayloadAt } from "./ct-ftp.ts";
+import {
+  type FtpAnnouncement,
+  ftpText,
+  isFtpAnnouncement,
+  parseFtp,
+  tcpPayloadAt,
+} from "./ct-ftp.ts";
 import { DST, SRC } from "./ct-key.ts";
 
 export type AlgType = "none" | "ftp" | "tftp";
@@ -24,6 +30,8 @@ export type AlgType = "none" | "ftp" | "tftp";
 const FTP_PORT = 21;
 const TFTP_PORT = 69;
 const ETHERTYPE_OFS = 12;
+/** How much longer a text may become. */
+const NAT_DELTA_MAX = { V4: 8, V6: 45 } as const;
 
 /** Ports of the flow that the packets matched, and the helper of the action. */
 export interface AlgQuery {
@@ -114,9 +122,7 @@ export function handleFtp(env: AlgEnv, a: AlgPacket, conn: Conn, announcing: boo
     }
     env.expectations.expect(parsed.port, conn, (p.md.ctState & CS.rpl) !== 0);
     if (a.nat && parsed.addr !== null) {
-      const v4Text = () => formatIpv4(seen[0] ?? 0).replaceAll(".", ",");
-      skew = replaceText(p, parsed.at, parsed.length, v6 ? formatIpv6(seen) : v4Text());
-      addIpBytes(p, v6, skew);
+      skew = replaceAddress(env, a, seen, parsed);
     }
   }
   if (a.nat && conn.seqSkew !== 0) {
@@ -128,6 +134,24 @@ export function handleFtp(env: AlgEnv, a: AlgPacket, conn: Conn, announcing: boo
   if (skew !== 0) {
     env.setSkew(conn, skew + conn.seqSkew, a.reply);
   }
+}
+
+/** Replaces the announced address if the buffer has room; gives how much longer the text is. */
+function replaceAddress(
+  env: AlgEnv,
+  { p, v6 }: AlgPacket,
+  seen: Uint32Array,
+  { at, length }: FtpAnnouncement,
+): number {
+  if (p.size + (v6 ? NAT_DELTA_MAX.V6 : NAT_DELTA_MAX.V4) > p.roomBytes) {
+    const version = v6 ? "V6" : "V4";
+    env.warn(`Unsupported effective MTU ${p.roomBytes} used with FTP ${version}`);
+    return 0;
+  }
+  const v4Text = () => formatIpv4(seen[0] ?? 0).replaceAll(".", ",");
+  const skew = replaceText(p, at, length, v6 ? formatIpv6(seen) : v4Text());
+  addIpBytes(p, v6, skew);
+  return skew;
 }
 
 /** Replaces a part of what TCP carries; gives how much longer it has become. */

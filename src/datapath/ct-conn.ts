@@ -30,6 +30,8 @@ export class Conn {
   alg: string | null = null;
   entry: CtEntry | null = null;
   natEntry: CtEntry | null = null;
+  /** Which of the tracker's lists it is swept with. */
+  sweepList = 0;
   /** It is no longer in the table. */
   reclaimed = false;
   readonly label = new Uint32Array(4);

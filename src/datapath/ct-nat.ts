@@ -200,12 +200,12 @@ function destPorts(info: NatInfo, key: ConnKey, hash: number): PortRange {
     : { curr: key.dstPort, min: key.dstPort, max: key.dstPort };
 }
 
-/** An address of the range, by hash; without a range the packet's own. */
+/** An address of the range, by hash; without a range the packet's own, or none at all. */
 function chooseAddress(conn: Conn, info: NatInfo, hash: number): Uint32Array {
   const { key } = conn;
   if (info.min.every((w) => w === 0)) {
     const from = (info.action & NAT_ACTION.SRC) !== 0 ? SRC : DST;
-    return key.addr.slice(from, from + 4);
+    return info.action === 0 ? new Uint32Array(4) : key.addr.slice(from, from + 4);
   }
   const addr = info.min.slice();
   if (key.dlType === ETH_TYPE.IP) {

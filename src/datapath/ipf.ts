@@ -24,7 +24,6 @@ export const IPF_MIN_FRAG = { V4: 1200, V6: 1280, BOUND: 400 } as const;
 export const IPF_LIST_TIMEOUT_MS = 15000;
 /** How much later a list whose fragments could not go on is given up. */
 export const IPF_PURGE_MS = 10000;
-export const IPF_CLEAN_MS = 60000;
 const IPV6_LIST_MAX = 65535;
 const IPV4_HEADER_MAX = 60;
 /** Lists that expire with one batch. */
@@ -98,7 +97,6 @@ export class Ipf {
   private expiring: FragList[] = [];
   private complete: FragList[] = [];
   private whole: FragList[] = [];
-  private nextCleanMs = 0;
   private readonly counters: CtCounters;
   private readonly warn: (text: string, packet: Uint8Array) => void;
 
@@ -211,12 +209,8 @@ export class Ipf {
     return true;
   }
 
-  /** Gives up old lists from time to time. */
-  run(nowMs: number): void {
-    if (nowMs < this.nextCleanMs) {
-      return;
-    }
-    this.nextCleanMs = nowMs + IPF_CLEAN_MS;
+  /** Gives up old lists. */
+  clean(nowMs: number): void {
     const keep = (list: FragList) => {
       const old = this.purge(list, nowMs);
       if (old) {

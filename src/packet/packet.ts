@@ -13,6 +13,8 @@ import { assert } from "../lib/errors.ts";
 export const NO_OFS = -1;
 /** Default room in front of a packet: VLAN, MPLS and tunnel headers fit. */
 export const HEADROOM_BYTES = 128;
+/** Room in front that the original makes when it needs some. */
+const HEADROOM_MIN_BYTES = 64;
 /** Longest packet, as datapaths' 16-bit lengths have it. */
 export const PACKET_BYTES_MAX = 65535;
 /** Geneve options of one packet: 6 bits of length in units of 4 bytes (RFC 8926 §3.4). */
@@ -141,6 +143,8 @@ export class PacketBuf {
   /** Bytes to cut off at the next output. */
   cutBytes = 0;
   packetType: number = PT.ETH;
+  /** Size of the buffer that the original would use, which only FTP helpers ask about. */
+  roomBytes = 0;
   /** The hash of the receive queue, if it has been computed. */
   rssHash = 0;
   rssValid = false;
@@ -206,6 +210,7 @@ export class PacketBuf {
     }
     const at = this.end;
     this.end += n;
+    this.roomBytes = Math.max(this.roomBytes, this.size);
     return at;
   }
 
@@ -225,6 +230,9 @@ export class PacketBuf {
   push(n: number): number {
     if (n > this.start) {
       this.grow(Math.max(n, HEADROOM_BYTES), 0);
+    }
+    if (this.size + n > this.roomBytes) {
+      this.roomBytes = this.size + Math.max(n, HEADROOM_MIN_BYTES);
     }
     this.start -= n;
     return this.start;
@@ -324,6 +332,7 @@ export class PacketBuf {
     this.clear();
     const at = this.put(o.size);
     this.bytes.set(o.bytes.subarray(o.start, o.end), at);
+    this.roomBytes = this.size;
     this.l2PadBytes = o.l2PadBytes;
     this.l25Ofs = o.l25Ofs;
     this.l3Ofs = o.l3Ofs;

@@ -309,7 +309,7 @@ export class Packets implements PacketPath {
   run(): void {
     this.applySettings();
     for (const { ct } of this.all()) {
-      ct.run(this.vs.clock.nowMs());
+      ct.run(this.vs.clock.nowMs(), this.vs.clock.isStopped);
     }
     for (let round = 0; round < SETTLE_ROUNDS_MAX; round++) {
       let work = 0;

@@ -264,22 +264,29 @@ export function formatCtMatch(m: CtMatch): string {
   return `'${orig},ct_nw_proto=${m.ipProto}' '${tupleText(m.tupleReply, m)}'`;
 }
 
-/** Reads `ct_nw_src=…,ct_nw_proto=…` into one of the tuples of `m`; null, or what is wrong. */
-export function parseCtTuple(text: string, t: CtTuple, m: CtMatch): string | null {
+/** What reading a tuple says; it may say something although the tuple is taken. */
+export interface CtTupleNotice {
+  readonly ok: boolean;
+  readonly text: string;
+}
+
+/** Reads `ct_nw_src=…,ct_nw_proto=…` into one of the tuples of `m`. */
+export function parseCtTuple(text: string, t: CtTuple, m: CtMatch): CtTupleNotice {
   let twice = "";
   for (const { key, value } of splitKeyValues(text)) {
     if (value === "") {
-      return `${twice}field ${key} missing value`;
+      return { ok: false, text: `${twice}field ${key} missing value` };
     }
     // Open vSwitch notices a second protocol but goes on.
     twice += key === "ct_nw_proto" && m.ipProto !== 0 ? `${key} is set multiple times` : "";
     const error = parseTupleKey(key, value, t, m);
     if (error !== null) {
-      return twice + error;
+      return { ok: false, text: twice + error };
     }
   }
   const ports = t.srcPort !== 0 || t.dstPort !== 0;
-  return m.ipProto === 0 && ports ? `${twice}port is set without protocol` : null;
+  const open = m.ipProto === 0 && ports;
+  return { ok: !open, text: open ? `${twice}port is set without protocol` : twice };
 }
 
 function parseTupleKey(key: string, value: string, t: CtTuple, m: CtMatch): string | null {

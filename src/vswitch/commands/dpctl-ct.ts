@@ -68,25 +68,27 @@ function flushConntrack(r: DpctlRun): void {
     args.shift();
   }
   const match = newCtMatch();
+  let notices = "";
   for (const tuple of [match.tupleOrig, match.tupleReply]) {
     const arg = args.shift();
     if (arg !== undefined && arg !== "") {
-      const error = parseCtTuple(arg, tuple, match);
-      if (error !== null) {
-        r.error("EINVAL", error);
+      const parsed = parseCtTuple(arg, tuple, match);
+      notices += parsed.text;
+      if (!parsed.ok) {
+        r.error("EINVAL", notices);
         return;
       }
     }
   }
   if (args.length > 1) {
-    r.error("EINVAL", "invalid arguments");
+    r.error("EINVAL", `${notices}invalid arguments`);
     return;
   }
   const pair = r.open(5);
   if (pair === null) {
     r.error("EINVAL", "Cannot open dpif");
   } else if (!flushConnections(pair.ct, zone, match, r.ctx.vs.clock.nowMs())) {
-    r.error("ENOENT", "failed to flush conntrack");
+    r.error("ENOENT", `${notices}failed to flush conntrack`);
   }
 }
 

@@ -28,7 +28,7 @@ function timeWarp(ctx: CommandContext, argv: readonly string[]): Reply {
   if (step <= 0 || total < 0) {
     return appctlError("invalid MSECS");
   }
-  let left = Math.max(total, step);
+  let left = total > 0 ? total : step;
   for (let i = 0; left > 0 && i < WARP_STEPS_MAX; i++) {
     const ms = Math.min(step, left);
     ctx.vs.clock.warp(ms);

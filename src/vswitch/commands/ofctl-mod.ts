@@ -259,11 +259,13 @@ function ctFlush(s: OfctlSession, [, name = "", ...args]: readonly string[]): vo
     tuples = args.slice(1);
   }
   const match = newCtMatch();
+  let notices = "";
   tuples.slice(0, 2).forEach((text, i) => {
-    const error =
-      text === "" ? null : parseCtTuple(text, i === 0 ? match.tupleOrig : match.tupleReply, match);
-    if (error !== null) {
-      ofctlFatal(`Failed to parse ct-tuple: ${error}`);
+    const tuple = i === 0 ? match.tupleOrig : match.tupleReply;
+    const parsed = text === "" ? null : parseCtTuple(text, tuple, match);
+    notices += parsed?.text ?? "";
+    if (parsed?.ok === false) {
+      ofctlFatal(`Failed to parse ct-tuple: ${notices}`);
     }
   });
   const v = s.open(name);
