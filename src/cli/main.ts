@@ -27,4 +27,8 @@ async function main(argv: readonly string[]): Promise<number> {
   return run(args);
 }
 
-process.exitCode = await main(process.argv.slice(2));
+// For the case that the work never ends, as the event loop runs out of what could go on with it.
+process.exitCode = 2;
+void main(process.argv.slice(2)).then((status) => {
+  process.exitCode = status;
+});

@@ -323,6 +323,11 @@ export class OfctlSession {
 }
 
 function fetchTableNames(s: OfctlSession, v: Vconn): [number, string][] {
+  if (v.conn.ofproto.tables.every((t) => t.name === null)) {
+    // The features of all tables are a long answer, of which only the names are wanted here.
+    v.nextXid();
+    return [];
+  }
   const stats = v.version < OF13;
   const raw = stats ? "OFPST_TABLE_REQUEST" : "OFPST13_TABLE_FEATURES_REQUEST";
   const names: [number, string][] = [];
