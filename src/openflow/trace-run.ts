@@ -27,6 +27,8 @@ export interface TraceRequest {
   readonly flow: FlowKey;
   /** With a packet, the trace has the side effects that the packet would have. */
   readonly packet: PacketBuf | null;
+  /** The flow was extracted from the packet, so that it does not know of options it lacks. */
+  readonly extracted?: boolean;
   /** Traces these actions as a packet-out, instead of the flow tables. */
   readonly actions: readonly Action[] | null;
   /** Connection states to assume, in order; when they run out, "trk|new". */
@@ -112,6 +114,7 @@ function runStep(
     resubmits: 0,
     inPacketOut: false,
     nowMs: req.nowMs,
+    tunTableKnown: recirc !== null || req.extracted !== true,
     onSpecial: null,
   };
   const out = xlateActions(xin);

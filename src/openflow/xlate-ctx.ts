@@ -100,6 +100,11 @@ export interface XlateIn {
   readonly inPacketOut: boolean;
   /** Time for learning and statistics. */
   readonly nowMs: number;
+  /**
+   * The flow knows where tunnel options lie although it has none (as flows from text do), so that
+   * the absence of an option can be matched.
+   */
+  readonly tunTableKnown?: boolean;
   /** Takes packets of protocols that the switch itself speaks (CFM, BFD, LACP, STP, LLDP). */
   readonly onSpecial:
     | ((xport: XPort, slow: number, packet: PacketBuf, flow: FlowKey) => void)

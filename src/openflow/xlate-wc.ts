@@ -114,7 +114,7 @@ export function maskGeneve(ctx: XlateCtx): void {
   const { wc, xin } = ctx;
   const present = K.tun_md_present;
   if ((get(xin.flow, K.tun_flags) & TNL_F_UDPIF) === 0) {
-    if (isZero(xin.flow, present)) {
+    if (xin.tunTableKnown !== true && isZero(xin.flow, present)) {
       wc.fill(0, present.word, TUNNEL_WORDS);
     }
     return;

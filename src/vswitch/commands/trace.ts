@@ -61,6 +61,8 @@ interface TraceTarget {
   readonly bridge: Bridge;
   readonly flow: FlowKey;
   readonly packet: PacketBuf | null;
+  /** `flow` came out of the packet's bytes. */
+  readonly extracted: boolean;
 }
 
 /** Bytes of a text of hex digits; null if something else follows them. */
@@ -319,13 +321,14 @@ function resolve(vs: VSwitch, a: TraceArgs): TraceTarget | string {
     return found.error;
   }
   const { bridge, flow } = found;
+  const extracted = packet !== null;
   if (a.generate) {
     packet = new PacketBuf();
     flowCompose(packet, flow, a.l7);
   } else if (packet !== null) {
     extractWithFlow(packet, flow, vs.settings.vlanLimit);
   }
-  return { bridge, flow, packet };
+  return { bridge, flow, packet, extracted };
 }
 
 function names(target: TraceTarget): TraceNames {
@@ -354,13 +357,14 @@ function run(
   target: TraceTarget,
   actions: readonly Action[] | null,
 ): Reply {
-  const { bridge, flow, packet } = target;
+  const { bridge, flow, packet, extracted } = target;
   const result = ofprotoTrace({
     xcfg: vs.xcfg,
     recircs: vs.recircs,
     xbridge: bridge.xbridge,
     flow,
     packet,
+    extracted,
     actions,
     nextCtStates: a.ctStates,
     nowMs: vs.clock.nowMs(),
