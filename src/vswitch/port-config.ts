@@ -19,7 +19,7 @@ import { FLOW_FLAG } from "../openflow/rule.ts";
 import type { PriorityTags, VlanMode, XBundle } from "../openflow/xbridge.ts";
 import type { Row } from "../ovsdb/database.ts";
 import type { Bridge, BridgePort } from "./bridge.ts";
-import { bundleUpdate, destroyBundle, otherTables } from "./bridge-ports.ts";
+import { bundleUpdate, destroyBundle } from "./bridge-ports.ts";
 import { isUp, macOf } from "./device.ts";
 import { smapBool, smapInt } from "./smap.ts";
 
@@ -351,10 +351,13 @@ export function configurePort(br: Bridge, port: BridgePort, row: Row): void {
   const flush = configureVlans(br, b, row);
   b.lacp = row.text("lacp") === "active" || row.text("lacp") === "passive";
   configureBond(br, b, port, row);
-  b.protected = row.bool("protected") === true;
+  const isProtected = row.bool("protected") === true;
+  const flushToo = isProtected !== b.protected;
+  b.protected = isProtected;
   bundleUpdate(port, br);
-  if (flush) {
-    br.xbridge.ml.flushBundle(b, otherTables(br));
-    br.xbridge.mbridge.needRevalidate = true;
+  if (flush || flushToo) {
+    br.xbridge.ml.flushBundle(b, []);
+    br.xbridge.ms?.flushBundle(b);
+    br.vs.packets?.needRevalidate();
   }
 }
