@@ -252,10 +252,11 @@ function ctFlush(s: OfctlSession, [, name = "", ...args]: readonly string[]): vo
   let tuples = args;
   if (args[0]?.startsWith("zone=")) {
     const digits = /^zone=([+-]?\d+)/.exec(args[0])?.[1];
-    if (digits === undefined || Math.abs(Number(digits)) > 0xffff) {
+    if (digits === undefined) {
       ofctlFatal("Failed to parse zone");
     }
-    zone = Number(digits) & 0xffff;
+    // A number that is too large loses its upper bits, as in sscanf().
+    zone = Number(BigInt.asUintN(16, BigInt(digits)));
     tuples = args.slice(1);
   }
   const match = newCtMatch();

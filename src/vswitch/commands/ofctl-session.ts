@@ -40,6 +40,7 @@ import type { CommandContext, Reply } from "../command.ts";
 import { defaultOfctlOptions, type OfctlOptions } from "../ofctl-options.ts";
 import { OfctlExit, ofctlFatal, openVconn, type Vconn } from "./ofctl-vconn.ts";
 
+const OF11 = 2;
 const OF13 = 4;
 
 export class OfctlSession {
@@ -323,8 +324,9 @@ export class OfctlSession {
 }
 
 function fetchTableNames(s: OfctlSession, v: Vconn): [number, string][] {
-  if (v.conn.ofproto.tables.every((t) => t.name === null)) {
-    // The features of all tables are a long answer, of which only the names are wanted here.
+  if (v.version !== OF11 && v.conn.ofproto.tables.every((t) => t.name === null)) {
+    // The features of all tables are a long answer, of which only the names are wanted here. That
+    // of OpenFlow 1.1 may hold what the log mentions.
     v.nextXid();
     return [];
   }
