@@ -131,7 +131,9 @@ export class Classifier<T> {
     rule.removeVersion = VERSION_NOT_REMOVED;
     const subtable = this.findSubtable(rule.match.mask) ?? this.addSubtable(rule.match.mask);
     // Rules of a subtable share its mask.
-    rule.match = { mask: subtable.mask, values: rule.match.values };
+    if (rule.match.mask !== subtable.mask) {
+      rule.match = { mask: subtable.mask, values: rule.match.values };
+    }
     rule.subtable = subtable;
     const row = subtable.findValues(rule.match.values);
     const displaced = row < 0 ? this.addRow(subtable, rule) : addToRow(subtable, rule, row);

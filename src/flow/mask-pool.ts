@@ -2,15 +2,21 @@
 //
 // The rules of a table have few different masks. A rule that shares its mask costs little more than
 // its values: a million rules of ten words stay far below a gigabyte. Packing a match whose mask is
-// known allocates nothing but the values.
+// known allocates nothing but the values, and those of many matches share one buffer.
 
 import { KEY_WORDS } from "./flow-key.ts";
 import type { Match } from "./match.ts";
 import type { MiniMask, MiniMatch } from "./minimatch.ts";
 
+/** Some thousand matches: a match that stays alone keeps no more than this from being freed. */
+const SLAB_WORDS = 1 << 12;
+
 export class MaskPool {
   readonly #byHash = new Map<number, MiniMask[]>();
   readonly #words = new Uint16Array(KEY_WORDS);
+  /** Where values are put, and how much of it is taken; a full one is left to its matches. */
+  #slab = new Uint32Array(0);
+  #taken = 0;
 
   /** The pooled twin of a mask. */
   intern(mask: MiniMask): MiniMask {
@@ -43,12 +49,23 @@ export class MaskPool {
       }
     }
     const mask = this.#find(h, n, m.wc);
-    const values = new Uint32Array(n);
+    const values = this.#newValues(n);
     for (let i = 0; i < n; i++) {
       const w = words[i] as number;
       values[i] = (m.flow[w] as number) & (m.wc[w] as number);
     }
     return { mask, values };
+  }
+
+  #newValues(n: number): Uint32Array {
+    const from = this.#taken;
+    if (from + n > this.#slab.length) {
+      this.#slab = new Uint32Array(SLAB_WORDS);
+      this.#taken = n;
+      return this.#slab.subarray(0, n);
+    }
+    this.#taken += n;
+    return this.#slab.subarray(from, from + n);
   }
 
   /** The mask of the first `n` of #words, made if it is new. */

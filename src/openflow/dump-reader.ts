@@ -36,7 +36,7 @@ import { matchKeyword, PROTOCOL_KEYWORDS, type TextContext } from "./match-parse
 import { type FlowMod, OFPFC } from "./messages/types-flow.ts";
 
 /** Different action texts that are remembered; beyond it the memory starts anew. */
-export const DUMP_ACTION_TEXTS_MAX = 100_000;
+export const DUMP_ACTION_TEXTS_MAX = 20_000;
 
 /** What a dump says of a flow besides the flow mod. One record is reused for all lines. */
 export interface DumpStats {
@@ -54,8 +54,13 @@ export type DumpLine = "flow" | "skipped" | "error";
 /** Reads `pos`..`end` of the cursor's line; the result is false if the general parser has to. */
 type KeyReader = (r: DumpReader, c: LineCursor) => boolean;
 
-/** An action text's lists, by the prerequisites that it was checked with. */
-type Checked = Map<Signature, { readonly actions: readonly Action[]; readonly usable: Protocols }>;
+/** The list of an action text that was checked with one kind of match, and those with others. */
+interface Checked {
+  readonly sig: Signature;
+  readonly actions: readonly Action[];
+  readonly usable: Protocols;
+  readonly next: Checked | undefined;
+}
 
 export class DumpReader {
   readonly stats: DumpStats = { nPackets: 0, nBytes: 0, durationS: 0, idleAgeS: -1, hardAgeS: -1 };
@@ -67,7 +72,9 @@ export class DumpReader {
   readonly #cx: TextContext;
   readonly #match: Match;
   readonly #cursor = new LineCursor();
+  /** By text: one for each kind of match that it was checked with. */
   readonly #actions = new Map<string, Checked>();
+  #remembered = 0;
   /** Where the current line starts in its text. */
   #start = 0;
 
@@ -180,7 +187,7 @@ export class DumpReader {
 
   #tail(raw: string, at: number): boolean {
     const sig = signature(this.#match, this.fm.tableId);
-    const known = sig === null ? undefined : this.#actions.get(raw)?.get(sig);
+    const known = sig === null ? undefined : this.#known(raw, sig);
     if (known !== undefined && (known.usable & this.draft.usable) !== 0) {
       this.fm.actions = known.actions;
       this.draft.usable &= known.usable;
@@ -199,23 +206,32 @@ export class DumpReader {
       this.error = { message: error, text: raw, offset: at };
       return false;
     }
+    // A copy has room for just its elements, unlike what was built one by one.
+    this.fm.actions = this.fm.actions.slice();
     if (sig !== null) {
       this.#remember(raw, sig, own);
     }
     return true;
   }
 
-  #remember(raw: string, sig: Signature, usable: Protocols): void {
-    let checked = this.#actions.get(raw);
-    if (checked === undefined) {
-      if (this.#actions.size >= DUMP_ACTION_TEXTS_MAX) {
-        this.#actions.clear();
-      }
-      checked = new Map();
-      // A slice would keep the whole dump alive.
-      this.#actions.set(` ${raw}`.slice(1), checked);
+  #known(raw: string, sig: Signature): Checked | undefined {
+    let c = this.#actions.get(raw);
+    while (c !== undefined && c.sig !== sig) {
+      c = c.next;
     }
-    checked.set(sig, { actions: this.fm.actions, usable });
+    return c;
+  }
+
+  #remember(raw: string, sig: Signature, usable: Protocols): void {
+    if (this.#remembered >= DUMP_ACTION_TEXTS_MAX) {
+      this.#actions.clear();
+      this.#remembered = 0;
+    }
+    this.#remembered++;
+    const next = this.#actions.get(raw);
+    // A slice would keep the whole dump alive.
+    const key = next === undefined ? ` ${raw}`.slice(1) : raw;
+    this.#actions.set(key, { sig, actions: this.fm.actions, usable, next });
   }
 }
 

@@ -17,9 +17,13 @@ import type { Ofproto } from "./ofproto.ts";
 import { FLOW_FLAG, Rule, type RuleActions } from "./rule.ts";
 import { VERSION_MAX } from "./rule-criteria.ts";
 
+/** Action lists that are remembered in order to share what is kept of them. */
+const SHARED_ACTIONS_MAX = 20_000;
+
 export class FlowLoader {
   readonly #p: Ofproto;
-  readonly #actions = new WeakMap<readonly Action[], RuleActions>();
+  /** Lists that are known to be good. */
+  readonly #actions = new Map<readonly Action[], RuleActions>();
   #open = false;
 
   constructor(p: Ofproto) {
@@ -41,10 +45,9 @@ export class FlowLoader {
     if (full || table.cls.findExactly(match, fm.priority, VERSION_MAX) !== null) {
       return this.#addOrdinarily(fm, match);
     }
-    const actions = this.#shared(fm.actions);
-    const bad = checkActions(p, fm.actions);
-    if (bad !== null) {
-      return bad;
+    const actions = this.#checked(fm.actions);
+    if (typeof actions === "string") {
+      return actions;
     }
     const rule = new Rule({
       match,
@@ -81,6 +84,7 @@ export class FlowLoader {
       return;
     }
     this.#open = false;
+    this.#actions.clear(); // Groups and meters may change before more is added.
     for (const table of this.#p.tables) {
       table.cls.publish();
     }
@@ -109,10 +113,18 @@ export class FlowLoader {
     return error;
   }
 
-  #shared(actions: readonly Action[]): RuleActions {
+  /** What is kept of an action list, which is checked when it is first seen. */
+  #checked(actions: readonly Action[]): RuleActions | OfpErr {
     let kept = this.#actions.get(actions);
     if (kept === undefined) {
+      const bad = checkActions(this.#p, actions);
+      if (bad !== null) {
+        return bad;
+      }
       kept = ruleActionsOf(actions);
+      if (this.#actions.size >= SHARED_ACTIONS_MAX) {
+        this.#actions.clear();
+      }
       this.#actions.set(actions, kept);
     }
     return kept;

@@ -19,6 +19,8 @@ export interface DeadCookie {
 export class RuleIndex {
   /** Cookie -> first rule; the others follow by `cookieNext`. */
   readonly #cookies = new Map<bigint, Rule>();
+  /** Rules that are not yet in #cookies: a big table is loaded faster if nobody asks for cookies. */
+  #pending: Rule[] = [];
   /** Rules with a timeout, in the order in which they are checked. */
   readonly expirable = new Set<Rule>();
   /** "table/cookie" -> number of learn actions with delete_learned. */
@@ -28,6 +30,17 @@ export class RuleIndex {
     if (rule.hardTimeoutS > 0 || rule.idleTimeoutS > 0) {
       this.expirable.add(rule);
     }
+    this.#pending.push(rule);
+  }
+
+  #settle(): void {
+    for (const rule of this.#pending) {
+      this.#link(rule);
+    }
+    this.#pending = [];
+  }
+
+  #link(rule: Rule): void {
     const head = this.#cookies.get(rule.cookie);
     if (head === undefined) {
       this.#cookies.set(rule.cookie, rule);
@@ -45,6 +58,7 @@ export class RuleIndex {
 
   remove(rule: Rule): void {
     this.expirable.delete(rule);
+    this.#settle();
     const { cookieNext: next, cookiePrev: prev } = rule;
     if (prev !== null) {
       prev.cookieNext = next;
@@ -61,6 +75,7 @@ export class RuleIndex {
   }
 
   *withCookie(cookie: bigint): Generator<Rule> {
+    this.#settle();
     let rule = this.#cookies.get(cookie) ?? null;
     while (rule !== null) {
       const next: Rule | null = rule.cookieNext;

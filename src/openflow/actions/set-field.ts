@@ -50,17 +50,35 @@ type SetField = ActionOf<"set_field">;
 /** A reg_load of some bits of a field, the rest untouched. (ovs: ofpact_put_reg_load) */
 export function regLoad(dst: Subfield, bits: FieldValue): SetField {
   const value = newValue(dst.field);
-  const mask = newValue(dst.field);
   copyBits(bits, 0, value, dst.ofs, dst.bits);
-  fillBits(mask, dst.ofs, dst.bits);
   return {
     kind: "set_field",
     field: dst.field,
     value,
-    mask,
+    mask: sharedMask(dst),
     flowHasVlan: false,
     raw: "nx_reg_load",
   };
+}
+
+/** Masks of parts of fields; flows by the million load the same few. */
+const MASKS = new Map<number, FieldValue>();
+const MASKS_MAX = 10_000;
+/** No field is longer. */
+const FIELD_BITS_MAX = 1024;
+
+/** The ones of a part of a field, for everybody to look at. */
+function sharedMask({ field, ofs, bits }: Subfield): FieldValue {
+  const key = (field.id * FIELD_BITS_MAX + ofs) * (FIELD_BITS_MAX + 1) + bits;
+  let mask = MASKS.get(key);
+  if (mask === undefined) {
+    mask = newValue(field);
+    fillBits(mask, ofs, bits);
+    if (MASKS.size < MASKS_MAX) {
+      MASKS.set(key, mask);
+    }
+  }
+  return mask;
 }
 
 function parseSetField(arg: string, pp: ParseContext): ParseOutcome {
@@ -83,7 +101,10 @@ function parseSetField(arg: string, pp: ParseContext): ParseOutcome {
     return `${parts.value} is not a valid value for field ${parts.key}`;
   }
   pp.usable &= field.usableExact;
-  pp.out.push({ kind: "set_field", field, ...vm, flowHasVlan: false });
+  const { value } = vm;
+  const all = { field, ofs: 0, bits: field.bytes * 8 };
+  const mask = isAllOnes(field, vm.mask) ? sharedMask(all) : vm.mask;
+  pp.out.push({ kind: "set_field", field, value, mask, flowHasVlan: false });
   return null;
 }
 
