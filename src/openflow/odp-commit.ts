@@ -37,6 +37,7 @@ import {
   get,
   getU,
   K,
+  KEY_WORDS,
   sameSlot,
   set,
 } from "../flow/flow-key.ts";
@@ -126,6 +127,26 @@ function setAction(
   c.out.push({ kind: "set", key: { attr, value: key } });
 }
 
+/** Nothing of an attribute differs, which is the usual case and costs no allocation. */
+function isUnchanged(c: Commit, attr: OdpWordsName): boolean {
+  for (const f of ODP_KEYS[attr].fields) {
+    if (!sameSlot(c.flow, c.base, f.slot === null ? K.nw_frag : K[f.slot])) {
+      return false;
+    }
+  }
+  return true;
+}
+
+/** Nothing that a datapath sees differs. */
+function isCommitted(flow: FlowKey, base: FlowKey): boolean {
+  for (let i = K.skb_priority.word; i < KEY_WORDS; i++) {
+    if (flow[i] !== base[i]) {
+      return false;
+    }
+  }
+  return true;
+}
+
 /** Commits one attribute; `adjust` takes bits out of its mask. True if there was a change. */
 function commitKey(
   c: Commit,
@@ -133,6 +154,9 @@ function commitKey(
   useMasked: boolean,
   adjust?: (mask: Uint32Array) => void,
 ): boolean {
+  if (isUnchanged(c, attr)) {
+    return false;
+  }
   const key = odpKeyFromFlow(attr, c.flow, false);
   const base = odpKeyFromFlow(attr, c.base, false);
   const mask = odpKeyFromFlow(attr, c.wc, true);
@@ -412,6 +436,9 @@ export function commitOdpActions(
   wc: FlowKey,
   opts: CommitOptions,
 ): number {
+  if (!opts.pendingEncap && !opts.pendingDecap && isCommitted(flow, base)) {
+    return 0;
+  }
   const c: Commit = { flow, base, out, wc, opts };
   commitEncapDecap(c);
   commitEther(c);
