@@ -32,6 +32,7 @@ groups, meters, TLV maps and ports: one or several, told apart by content.
   --in-port PORT   the port at which the packets of the capture arrive
   --class K        prints the first packet of path class K whole
   --ct-next STATE  state that the next ct() finds (may be repeated)
+  --ct-dump FILE   connections of the host, as dpctl/dump-conntrack shows them
   --names          names instead of numbers for ports
   --json           the trace as data (docs/trace.schema.json)
   --quiet          nothing on standard error but errors
@@ -48,6 +49,7 @@ const OPTIONS = {
   "in-port": { type: "string" },
   class: { type: "string" },
   "ct-next": { type: "string", multiple: true },
+  "ct-dump": { type: "string" },
   names: { type: "boolean", default: false },
   json: { type: "boolean", default: false },
   quiet: { type: "boolean", default: false },
@@ -112,7 +114,17 @@ async function openFrom(
     rng: new SeededRng(1),
     fs: new NodeFiles("."),
   });
-  const notes = openHostDump(vs, sortHostDump(files), values.bridge ?? null);
+  const dump = sortHostDump(files);
+  const ctDump = values["ct-dump"];
+  if (ctDump !== undefined) {
+    const read = await readInputs([ctDump], () => true);
+    const [file] = read.files;
+    if (file === undefined) {
+      return read.problems.map((p) => `${p.name}: ${p.problem}`).join("; ");
+    }
+    dump.conntrack = { name: file.name, text: decodeUtf8(file.bytes), version: 0 };
+  }
+  const notes = openHostDump(vs, dump, values.bridge ?? null);
   tell(notes, values.quiet);
   const names = [...vs.bridges.values()].map((br) => br.name).sort();
   const bridge = values.bridge ?? (names.length === 1 ? names[0] : undefined);
@@ -164,6 +176,7 @@ function printTrace(reply: Reply, values: TraceOptions): number {
     process.stderr.write(reply.stderr.replace(/^ovs-appctl: .*server returned an error\n/m, ""));
     return TRACE_EXIT.error;
   }
+  process.stderr.write(values.quiet ? "" : reply.stderr);
   process.stdout.write(
     values.json ? `${JSON.stringify(reply.json, null, 2)}\n` : renderTrace(reply.stdout),
   );

@@ -75,6 +75,8 @@ export class Conntrack implements CtProvider {
   readonly ipf: Ipf;
   maxConns = CT_CONNS_MAX;
   seqCheck = true;
+  /** There are connections that the switch has not seen itself. */
+  restored = false;
   private readonly env: CtEnv;
   private readonly table: ConnTable;
   private readonly conns = new Set<Conn>();
@@ -521,9 +523,20 @@ export class Conntrack implements CtProvider {
     return true;
   }
 
-  /** Puts a connection in as it is, for instance from a dump. */
-  restore(conn: Conn): void {
+  /** Puts a connection in as it is, for instance from a dump; false if there are too many. */
+  restore(conn: Conn): boolean {
+    if (this.conns.size >= this.maxConns) {
+      return false;
+    }
     this.insert(conn, conn.natAction !== 0);
+    this.restored = true;
+    return true;
+  }
+
+  /** The connection that a key belongs to, and in which direction, without any effect. */
+  peek(key: ConnKey, nowMs: number): { conn: Conn; reply: boolean } | null {
+    const entry = this.table.find(key, nowMs);
+    return entry === null ? null : { conn: entry.conn, reply: entry.unNat || this.table.reply };
   }
 }
 

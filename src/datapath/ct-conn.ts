@@ -46,6 +46,8 @@ export class Conn {
   algRelated = false;
   /** Timeout policy; 0 is the default one. */
   tpId = 0;
+  /** Sequence numbers are not checked. */
+  liberal = false;
   /** TCP: the initiator, then the other. */
   tcp: readonly [TcpPeer, TcpPeer] | null = null;
   /** Other protocols: how far they have got (ct-proto.ts). */

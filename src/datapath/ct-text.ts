@@ -20,6 +20,16 @@ const PROTO_NAMES: Readonly<Record<number, string>> = {
   136: "udplite",
 };
 
+/** The number of a protocol by its name in a dump, or null. */
+export function protoNumber(name: string): number | null {
+  for (const [number, known] of Object.entries(PROTO_NAMES)) {
+    if (known === name) {
+      return Number(number);
+    }
+  }
+  return /^\d{1,3}$/.test(name) && Number(name) <= 255 ? Number(name) : null;
+}
+
 /** Which parts of a connection are shown. */
 export interface CtTextOptions {
   readonly verbose: boolean;

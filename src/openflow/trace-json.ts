@@ -59,6 +59,8 @@ export interface JsonStep {
     readonly id: number;
     readonly ct_state: string;
     readonly assumed: boolean;
+    /** The connection of a dump that the state comes from. */
+    readonly connection?: string;
   } | null;
   readonly bridge: string;
   readonly flow: Pairs;
@@ -170,6 +172,7 @@ function jsonStep(step: TraceStep, f: TraceFormatter): JsonStep {
             id: recirc.recircId,
             ct_state: formatFlags(CT_STATE_NAMES, recirc.ctState),
             assumed: recirc.defaulted,
+            ...(recirc.connection === null ? {} : { connection: recirc.connection }),
           },
     bridge: xbridge.name,
     flow: flowPairs(step.flow, xbridge),

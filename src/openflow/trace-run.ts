@@ -34,6 +34,8 @@ export interface TraceRequest {
   /** Connection states to assume, in order; when they run out, "trk|new". */
   readonly nextCtStates: readonly number[];
   readonly nowMs: number;
+  /** What is known of connections; asked when no state is given. */
+  readonly connections?: (node: RecircNode) => KnownConnection | null;
   /** Executes actions on a packet but for output and recirculation; answers an error or null. */
   readonly execute?: (
     packet: PacketBuf,
@@ -43,12 +45,26 @@ export interface TraceRequest {
   ) => string | null;
 }
 
+/** What is known of the connection of a packet, for instance from a dump. */
+export interface KnownConnection {
+  readonly ctState: number;
+  readonly family: 4 | 6;
+  /** The connection as a dump shows it. */
+  readonly text: string;
+  /** Writes mark, label and original tuple into a flow. */
+  readonly fill: (flow: FlowKey) => void;
+  /** Gives a flow the addresses and ports that the connection is translated to. */
+  readonly translate: (flow: FlowKey) => void;
+}
+
 /** How a step came about, but for the first. */
 export interface TraceRecirc {
   readonly recircId: number;
   readonly ctState: number;
   /** The state was assumed, not given. */
   readonly defaulted: boolean;
+  /** The connection that the state comes from, or null. */
+  readonly connection: string | null;
   readonly nat: {
     readonly family: 0 | 4 | 6;
     readonly before: FlowKey;
@@ -152,21 +168,33 @@ function applyNat(flow: FlowKey, nat: ActionOf<"nat">): void {
 function resume(
   node: RecircNode,
   given: number | undefined,
+  known: KnownConnection | null,
 ): { flow: FlowKey; recirc: TraceRecirc } {
   const flow = node.flow.slice();
   set(flow, K.recirc_id, node.recircId);
   set(flow, K.ct_zone, node.zone);
-  const ctState = given ?? CS_TRACKED | CS_NEW;
+  const ctState = given ?? known?.ctState ?? CS_TRACKED | CS_NEW;
   set(flow, K.ct_state, ctState);
+  known?.fill(flow);
   let nat: TraceRecirc["nat"] = null;
   if (node.nat !== null) {
     const before = flow.slice();
-    applyNat(flow, node.nat);
-    nat = { family: node.nat.range.family, before, after: flow };
+    if (known === null) {
+      applyNat(flow, node.nat);
+    } else {
+      known.translate(flow);
+    }
+    nat = { family: known?.family ?? node.nat.range.family, before, after: flow };
   }
   return {
     flow,
-    recirc: { recircId: node.recircId, ctState, defaulted: given === undefined, nat },
+    recirc: {
+      recircId: node.recircId,
+      ctState,
+      defaulted: given === undefined && known === null,
+      connection: known?.text ?? null,
+      nat,
+    },
   };
 }
 
@@ -178,7 +206,9 @@ export function ofprotoTrace(req: TraceRequest): TraceResult {
   let next = 0;
   for (; next < queue.length && next < TRACE_RECIRCS_MAX; next++) {
     const node = queue[next] as RecircNode;
-    const { flow, recirc } = resume(node, states.shift());
+    const given = states.shift();
+    const known = given === undefined ? (req.connections?.(node) ?? null) : null;
+    const { flow, recirc } = resume(node, given, known);
     steps.push(runStep(req, flow, node.packet, recirc, queue));
     req.recircs.unref(node.recircId);
   }

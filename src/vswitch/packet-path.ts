@@ -12,6 +12,8 @@ import type { MeterConfig, MeterFeatures } from "../openflow/messages/types-grou
 import type { ProviderMeterStats } from "../openflow/ofproto-provider.ts";
 import type { PacketBuf } from "../packet/packet.ts";
 import type { Backer } from "./backer.ts";
+import type { KnownConnection } from "../openflow/trace-run.ts";
+import type { RecircNode } from "../openflow/xlate-ctx.ts";
 import type { Bridge } from "./bridge.ts";
 
 export interface PacketPath {
@@ -31,6 +33,8 @@ export interface PacketPath {
     flow: FlowKey,
     actions: readonly OdpAction[],
   ): string | null;
+  /** What a dump of the host says about the connection of a traced packet, or null. */
+  knownConnection(bridge: Bridge, node: RecircNode): KnownConnection | null;
   /** Continues a packet that a controller held. */
   resume(bridge: Bridge, message: Uint8Array): OfpErr | null;
   ctFlush(bridge: Bridge, zone: number | null, match: CtMatch | null): void;

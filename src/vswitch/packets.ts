@@ -21,6 +21,8 @@ import type { CtMatch } from "../openflow/messages/types-switch.ts";
 import type { ProviderMeterStats } from "../openflow/ofproto-provider.ts";
 import { type FrozenState, thawMetadata } from "../openflow/recirc.ts";
 import { NO_RECORDER } from "../openflow/trace.ts";
+import type { KnownConnection } from "../openflow/trace-run.ts";
+import type { RecircNode } from "../openflow/xlate-ctx.ts";
 import type { XBridge } from "../openflow/xbridge.ts";
 import { cacheEffects } from "../openflow/cache-effects.ts";
 import { pushStats, type XlateCache } from "../openflow/xlate-cache.ts";
@@ -30,6 +32,7 @@ import { PacketBuf } from "../packet/packet.ts";
 import type { Backer, DpPort } from "./backer.ts";
 import type { Bridge } from "./bridge.ts";
 import { flushConnections } from "./ct-flush.ts";
+import { knownConnection } from "./ct-trace.ts";
 import { setMetadataFromFlow } from "./packet-flow.ts";
 import { packetMetadata } from "./packet-metadata.ts";
 import type { PacketPath } from "./packet-path.ts";
@@ -249,6 +252,11 @@ export class Packets implements PacketPath {
 
   ctFlush(bridge: Bridge, zone: number | null, match: CtMatch | null): void {
     flushConnections(this.pair(bridge.backer).ct, zone, match, this.vs.clock.nowMs());
+  }
+
+  /** What a dump of the host says about the connection of a traced packet. */
+  knownConnection(bridge: Bridge, node: RecircNode): KnownConnection | null {
+    return knownConnection(this.pair(bridge.backer).ct, node, this.vs.clock.nowMs());
   }
 
   meterFeatures(_backer: Backer): MeterFeatures {

@@ -368,11 +368,14 @@ function run(
     actions,
     nextCtStates: a.ctStates,
     nowMs: vs.clock.nowMs(),
+    connections: (node) => vs.packets?.knownConnection(bridge, node) ?? null,
     execute: (p, key, odp) => vs.packets?.traceExecute(bridge, p, key, odp) ?? null,
   });
   const formatter = a.names ? new TraceFormatter(names(target)) : formatterOf(vs);
+  const used = result.steps.flatMap(({ recirc }) => recirc?.connection ?? []);
   return {
     ...appctlOk(formatter.format(result)),
+    stderr: used.map((text) => `used: connection ${text}\n`).join(""),
     get json(): unknown {
       return traceToJson(result, formatter);
     },

@@ -11,6 +11,7 @@ import { transact } from "../../ovsdb/transaction.ts";
 import type { Bridge } from "../bridge.ts";
 import { runCommandLine } from "../commands.ts";
 import type { VSwitch } from "../vswitch.ts";
+import { loadConnections } from "./conntrack.ts";
 import type { BridgeDump, DumpInput, HostDump } from "./host-dump.ts";
 import type { Note, Notes } from "./note.ts";
 import {
@@ -55,6 +56,9 @@ export function openHostDump(vs: VSwitch, dump: HostDump, bridge: string | null)
       notes.push({ kind: "missing", text: `a flow dump of ${name}: its tables are empty` });
       runCommandLine(vs, ["ovs-ofctl", "del-flows", name]);
     }
+  }
+  if (dump.conntrack !== null) {
+    loadConnections(vs, dump.conntrack, notes);
   }
   if (dump.dpifShow === null) {
     notes.push({ kind: "missing", text: "dpif/show: datapath port numbers are guesses" });
