@@ -183,7 +183,7 @@ export class TextScan {
 
   /**
    * An integer into `value`. Base 10 is ovs_scan's %d and %u, 16 %x (0x allowed), 0 %i. The value
-   * is exact to 2^53; callers cut it to the width they want.
+   * is exact to 2^53; callers cut it to the width they want. Of more only 32 bits are left.
    */
   int(base = 10): boolean {
     const t = this.text;
@@ -204,17 +204,20 @@ export class TextScan {
     }
     const first = i;
     let v = 0;
+    let low = 0;
     for (;;) {
       const d = hexValue(t.charCodeAt(i));
       if (d < 0 || d >= radix) {
         break;
       }
       v = v * radix + d;
+      low = (Math.imul(low, radix) + d) | 0;
       i++;
     }
     if (i === first) {
       return false;
     }
+    v = Number.isSafeInteger(v) ? v : low >>> 0;
     this.value = negative ? -v : v;
     this.pos = i;
     return true;
