@@ -11,6 +11,7 @@ import { parseArgs } from "node:util";
 import fc from "fast-check";
 import { NodeFiles } from "../src/cli/node-files.ts";
 import { type Scenario, scenario } from "../test/arbitraries/scenario.ts";
+import { compareHost } from "./oracle/host.ts";
 import { OurSwitch } from "./oracle/ours.ts";
 import { haveRealOvs, RealOvs } from "./oracle/real-ovs.ts";
 import { type Answer, neutral, type Side } from "./oracle/side.ts";
@@ -22,6 +23,8 @@ const { values } = parseArgs({
     path: { type: "string" },
     /** Compares Open vSwitch with itself, to see that a scenario has one answer. */
     self: { type: "boolean", default: false },
+    /** Compares a dump of a live switch with thousands of flows, opened here, with that switch. */
+    host: { type: "boolean", default: false },
   },
 });
 
@@ -148,6 +151,13 @@ async function main(): Promise<number> {
           throw new Error(`${argv.join(" ")}: ${answer.stderr}`);
         }
       }
+    }
+    if (values.host) {
+      const difference = await compareHost(real, seed);
+      if (difference !== null) {
+        console.error(difference);
+      }
+      return difference === null ? 0 : 1;
     }
     const property = fc.asyncProperty(scenario, async (s) => {
       const difference = await compare(s, real, other);
