@@ -5,6 +5,7 @@
 import { cpus } from "node:os";
 import { parseArgs } from "node:util";
 import { classifierBench } from "./classifier.ts";
+import { loadingBench } from "./loading.ts";
 import { markdown, type Table } from "./table.ts";
 
 const { values, positionals } = parseArgs({
@@ -15,6 +16,7 @@ const { values, positionals } = parseArgs({
 const BENCHES: Readonly<Record<string, () => Promise<Table>>> = {
   classifier: () =>
     classifierBench({ sets: values.sets ?? "../shared/bench/classbench", rival: values.rival }),
+  loading: loadingBench,
 };
 
 const unknown = positionals.filter((n) => !(n in BENCHES));
