@@ -1,5 +1,7 @@
 import { defineConfig } from "vitest/config";
 
 export default defineConfig({
+  // Examples import the package by its name; tests take the sources for it.
+  resolve: { alias: { tablewalk: new URL("src/vswitch/index.ts", import.meta.url).pathname } },
   test: { include: ["test/**/*.test.ts"], testTimeout: 30_000 },
 });

@@ -1,7 +1,8 @@
 // The program `tablewalk`: finds the subcommand and loads only the code that it needs.
 
 const USAGE = `usage: tablewalk COMMAND [ARG...]
-  shell [--json]    command lines of ovs-vsctl, ovs-ofctl and ovs-appctl in one process
+  shell [FILE | --json]
+                    command lines of ovs-vsctl, ovs-ofctl and ovs-appctl in one process
   trace --from PATH... FLOW
                     a packet through the tables of a host, from its dumps
   help              this text

@@ -6,8 +6,10 @@
 
 import { resolve } from "node:path";
 import { createInterface } from "node:readline";
+import { text } from "node:stream/consumers";
 import { type Background, isReply, type Reply } from "../vswitch/command.ts";
 import { runCommandLine, startCommandLine } from "../vswitch/commands.ts";
+import { Script } from "../vswitch/script.ts";
 import { VSwitch } from "../vswitch/vswitch.ts";
 import { NodeFiles } from "./node-files.ts";
 import { machineEnv } from "./machine.ts";
@@ -35,7 +37,7 @@ function parseRequest(line: string): Request | string {
     return "a request is an object";
   }
   const member = (key: string): unknown => Object.entries(data).find(([k]) => k === key)?.[1];
-  const text = (key: string): string | undefined => {
+  const textOf = (key: string): string | undefined => {
     const v = member(key);
     return typeof v === "string" ? v : undefined;
   };
@@ -43,13 +45,13 @@ function parseRequest(line: string): Request | string {
   if (!Array.isArray(argv) || !argv.every((a) => typeof a === "string")) {
     return '"argv" is an array of strings';
   }
-  const dir = text("dir");
-  const log = text("log");
+  const dir = textOf("dir");
+  const log = textOf("log");
   return {
-    op: text("op") ?? "",
+    op: textOf("op") ?? "",
     argv,
-    stdin: text("stdin") ?? "",
-    name: text("name") ?? "",
+    stdin: textOf("stdin") ?? "",
+    name: textOf("name") ?? "",
     ...(dir === undefined ? {} : { dir }),
     ...(log === undefined ? {} : { log }),
   };
@@ -148,11 +150,31 @@ async function jsonLoop(): Promise<number> {
   return 0;
 }
 
+const USAGE = `usage: tablewalk shell [FILE | --json]
+  Answers command lines of ovs-vsctl, ovs-ofctl and ovs-appctl by one switch in this process:
+  those of FILE, those typed at the prompt, or those on standard input.
+  --json  one JSON object a line: {"op": "reset" | "run" | "start" | "read" | "stop", ...}
+`;
+
 /** The subcommand; answers an exit status. */
 export async function shellMain(args: readonly string[]): Promise<number> {
-  if (args.length === 1 && args[0] === "--json") {
+  const [first, ...others] = args;
+  if (first === "--help" || first === "-h") {
+    process.stdout.write(USAGE);
+    return 0;
+  }
+  if (others.length > 0 || (first?.startsWith("-") === true && first !== "--json")) {
+    process.stderr.write(USAGE);
+    return 2;
+  }
+  if (first === "--json") {
     return jsonLoop();
   }
-  process.stderr.write("usage: tablewalk shell --json\n");
-  return 2;
+  const { promptLoop, TERMINAL } = await import("./interactive.ts");
+  const vs = newSwitch(".");
+  if (first === undefined && process.stdin.isTTY) {
+    return promptLoop(vs);
+  }
+  const script = new Script(vs, TERMINAL);
+  return first === undefined ? script.runText(await text(process.stdin)) : script.runFile(first);
 }
