@@ -422,7 +422,9 @@ function tracePacketOut(ctx: CommandContext, argv: readonly string[]): Reply {
       tableId: 0,
       nTables: ofproto.nTables,
     }) ?? checkActions(ofproto, actions);
-  return error === null ? run(vs, a, target, actions) : appctlError(`Bad actions: ${error}`);
+  // As in OVS, an empty list is no list: the flow tables decide.
+  const list = actions.length === 0 ? null : actions;
+  return error === null ? run(vs, a, target, list) : appctlError(`Bad actions: ${error}`);
 }
 
 const ANY = Number.POSITIVE_INFINITY;
