@@ -36,6 +36,7 @@ import { knownConnection } from "./ct-trace.ts";
 import { setMetadataFromFlow } from "./packet-flow.ts";
 import { packetMetadata } from "./packet-metadata.ts";
 import type { PacketPath } from "./packet-path.ts";
+import { resumePacket } from "./resume.ts";
 import { Udpif, type UdpifHost } from "./upcall.ts";
 import type { VSwitch } from "./vswitch.ts";
 
@@ -92,6 +93,8 @@ export class Packets implements PacketPath {
     dp.onWarning = (text) => vs.log.warn("dpif_netdev", text);
     const udpif = new Udpif(this.host(), dp);
     dp.upcalls = udpif;
+    vs.coverage.include(dp.counters);
+    vs.coverage.include(ct.counters);
     backer.listen({
       portAdded: (p) => addDatapathPort(dp, p),
       portDeleted: (p) => dp.removePort(p.odpPort),
@@ -246,8 +249,8 @@ export class Packets implements PacketPath {
     return null;
   }
 
-  resume(_bridge: Bridge, _message: Uint8Array): OfpErr | null {
-    return "OFPBRC_BAD_TYPE";
+  resume(bridge: Bridge, message: Uint8Array): OfpErr | null {
+    return resumePacket(this.vs, bridge, this.pair(bridge.backer), message);
   }
 
   ctFlush(bridge: Bridge, zone: number | null, match: CtMatch | null): void {
