@@ -110,7 +110,7 @@ export class VSwitch {
   private readonly status = new StatusUpdater(this);
   private lastId = 0;
   /** What each turn of the main loop does, in order of registration. */
-  private readonly runners: (() => void)[] = [];
+  private runners: (() => void)[] = [];
 
   constructor(env: VSwitchEnv) {
     this.env = env;
@@ -200,9 +200,12 @@ export class VSwitch {
     return "";
   }
 
-  /** Adds something to do in each turn of the main loop. */
-  onRun(runner: () => void): void {
+  /** Adds something to do in each turn of the main loop; answers what removes it. */
+  onRun(runner: () => void): () => void {
     this.runners.push(runner);
+    return () => {
+      this.runners = this.runners.filter((r) => r !== runner);
+    };
   }
 
   /** One turn of the main loop: packets, timers, expiry, status. */

@@ -119,27 +119,41 @@ class Monitor implements Background {
   readonly #s: OfctlSession;
   readonly #v: Vconn;
   readonly #options: MonitorOptions;
+  readonly #forget: () => void;
+  /** Packets went on since the datapath ran. */
+  #resumed = false;
 
   constructor(s: OfctlSession, v: Vconn, options: MonitorOptions) {
     this.#s = s;
     this.#v = v;
     this.#options = options;
+    this.#forget = s.ctx.vs.onRun(() => this.#receive());
   }
 
   read(): { readonly stdout: string; readonly stderr: string } {
+    this.#receive();
+    return this.#s.takeOutput();
+  }
+
+  /** Shows what has come. A packet that goes on at once may come again. */
+  #receive(): void {
     for (let i = 0; i < MONITOR_BURST_MAX; i++) {
       const bytes = this.#v.receive();
-      if (bytes === null) {
-        break;
+      if (bytes !== null) {
+        this.#show(bytes);
+        this.#answer(bytes);
+      } else if (this.#resumed) {
+        this.#resumed = false;
+        this.#s.ctx.vs.packets?.run();
+      } else {
+        return;
       }
-      this.#show(bytes);
-      this.#answer(bytes);
     }
-    return this.#s.takeOutput();
   }
 
   stop(): Reply {
     const output = this.read();
+    this.#forget();
     this.#v.close();
     return { exit: 0, ...output };
   }
@@ -169,6 +183,7 @@ class Monitor implements Background {
         const text = this.#s.format(resume, 2, this.#s.shown(this.#v.name));
         this.#s.printError(`send: ${text}`);
         this.#v.send(resume);
+        this.#resumed = true;
       }
     }
   }
