@@ -7,6 +7,7 @@
 // ovs: lib/dpif-netdev.c dp_netdev_input__, handle_packet_upcall, dp_execute_cb.
 
 import { EXTRACT, extract } from "../flow/extract.ts";
+import { IP_PROTO } from "../flow/flow-is.ts";
 import { flowHash5tuple } from "../flow/flow-hash.ts";
 import { type FlowKey, get, K, newKey, set } from "../flow/flow-key.ts";
 import { Counters } from "../lib/counters.ts";
@@ -20,6 +21,7 @@ import { DP_COUNTERS, type DpCounterName } from "./dp-counters.ts";
 import {
   type ExecuteEnv,
   executeActions,
+  packetHash,
   type TnlPushAction,
   type UserspaceAction,
 } from "./execute.ts";
@@ -78,8 +80,11 @@ export interface DpStats {
   hits: number;
   misses: number;
   lost: number;
-  /** Hits in the exact-match cache, and in the megaflow cache with the subtables gone through. */
+  /** Hits in the exact-match cache. */
   exactHits: number;
+  /** Hits of megaflows that look at hardly anything, found without either cache. */
+  simpleHits: number;
+  /** Hits in the megaflow cache, and the subtables gone through. */
   maskedHits: number;
   maskedLookups: number;
   /** The part of maskedLookups that ended in a hit. */
@@ -124,6 +129,7 @@ export class Datapath implements ExecuteEnv {
     misses: 0,
     lost: 0,
     exactHits: 0,
+    simpleHits: 0,
     maskedHits: 0,
     maskedLookups: 0,
     hitLookups: 0,
@@ -251,6 +257,13 @@ export class Datapath implements ExecuteEnv {
   private input(p: PacketBuf): void {
     const key = this.keys[this.depth] as FlowKey;
     const result = extract(p, key, this.vlanLimit);
+    const simple = this.depth === 0 ? this.flows.simple.lookup(key) : null;
+    if (simple !== null) {
+      this.stats.hits++;
+      this.stats.simpleHits++;
+      this.hit(p, simple, get(key, K.nw_proto) === IP_PROTO.TCP ? get(key, K.tcp_flags) : 0);
+      return;
+    }
     if (result !== EXTRACT.OK) {
       this.counters.inc(EXTRACT_COUNTERS[result] as DpCounterName);
     }
@@ -259,7 +272,7 @@ export class Datapath implements ExecuteEnv {
     if (exact !== null) {
       this.stats.hits++;
       this.stats.exactHits++;
-      this.hit(p, key, exact);
+      this.hit(p, exact, get(key, K.tcp_flags));
       return;
     }
     const flow = this.flows.lookup(key);
@@ -269,7 +282,7 @@ export class Datapath implements ExecuteEnv {
       this.stats.maskedHits++;
       this.stats.hitLookups += this.flows.lookups;
       this.emcInsert(key, hash, flow);
-      this.hit(p, key, flow);
+      this.hit(p, flow, get(key, K.tcp_flags));
       return;
     }
     this.miss(p, key.slice(), hash);
@@ -284,12 +297,12 @@ export class Datapath implements ExecuteEnv {
     return this.depth === 0 ? p.rssHash : hashFinish(p.rssHash, this.depth);
   }
 
-  private hit(p: PacketBuf, key: FlowKey, flow: Megaflow): void {
+  private hit(p: PacketBuf, flow: Megaflow, tcpFlags: number): void {
     const s = flow.stats;
     s.packets++;
     s.bytes += p.size;
     s.usedMs = this.clock.nowMs();
-    s.tcpFlags |= get(key, K.tcp_flags);
+    s.tcpFlags |= tcpFlags;
     executeActions(this, PacketBatch.of(p), true, flow.actions, flow.key);
   }
 
@@ -375,6 +388,9 @@ export class Datapath implements ExecuteEnv {
     }
     const env = { state: tunnel.state, ports: this.sourcePorts, nowMs: this.clock.nowMs() };
     for (const p of batch.packets) {
+      if (!p.rssValid) {
+        p.rssHash = packetHash(p, "l4", 0); // of a packet that matched without a hash
+      }
       pushTunnelHeader(p, a.header, a.tnlType, env);
       p.md.init(a.outPort);
     }

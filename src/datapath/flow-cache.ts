@@ -11,6 +11,7 @@ import type { FlowKey } from "../flow/flow-key.ts";
 import { K, KEY_WORDS } from "../flow/slots.ts";
 import { hashAdd, hashFinish } from "../lib/hash.ts";
 import type { OdpAction } from "./odp-action.ts";
+import { SimpleMatches } from "./simple-match.ts";
 
 /** Megaflows that a datapath holds (ovs: MAX_FLOWS). */
 export const MEGAFLOWS_MAX = 65536;
@@ -174,6 +175,8 @@ const SORT_EVERY = 4096;
 export class FlowCache {
   private readonly subtables: FlowSubtable[] = [];
   private readonly flows = new Map<number, Megaflow>();
+  /** Another way to the megaflows of ports that have only simple ones. */
+  readonly simple = new SimpleMatches();
   private nextId = 1;
   private untilSort = SORT_EVERY;
   private readonly emcFlows: (Megaflow | null)[] = new Array<Megaflow | null>(EMC_ENTRIES).fill(
@@ -247,6 +250,7 @@ export class FlowCache {
     }
     t.insert(f);
     this.flows.set(f.id, f);
+    this.simple.add(f);
     return f;
   }
 
@@ -255,6 +259,7 @@ export class FlowCache {
       return;
     }
     f.alive = false;
+    this.simple.remove(f);
     const i = this.subtables.findIndex((s) => s.hasMask(f.mask));
     const t = this.subtables[i];
     if (t !== undefined) {

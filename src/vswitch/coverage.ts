@@ -3,6 +3,7 @@
 // Every five seconds the counts since the last time are filed into a window of one minute, and each
 // minute into one of an hour. References: ovs: lib/coverage.c.
 
+import type { Counters } from "../lib/counters.ts";
 import { hashInt, hashString } from "../lib/hash.ts";
 
 /** A slot of the minute window. */
@@ -23,7 +24,8 @@ export const COVERAGE_NAMES = [
 export type CoverageName = (typeof COVERAGE_NAMES)[number];
 
 interface Counter {
-  total: number;
+  /** What inc() counted; sets of counters elsewhere come on top. */
+  own: number;
   /** Total when the current slot began. */
   atSlot: number;
   readonly minute: number[];
@@ -34,6 +36,8 @@ const sum = (a: readonly number[]) => a.reduce((x, y) => x + y, 0);
 
 export class Coverage {
   private readonly counters = new Map<string, Counter>();
+  /** Sets that datapaths and the like count in themselves. */
+  private readonly sets: Counters<string>[] = [];
   private slots = 0;
   private nextSlotMs: number | undefined;
 
@@ -41,20 +45,33 @@ export class Coverage {
     let c = this.counters.get(name);
     if (c === undefined) {
       const zeros = (n: number) => new Array<number>(n).fill(0);
-      c = { total: 0, atSlot: 0, minute: zeros(MINUTE_SLOTS), hour: zeros(HOUR_SLOTS) };
+      c = { own: 0, atSlot: 0, minute: zeros(MINUTE_SLOTS), hour: zeros(HOUR_SLOTS) };
       this.counters.set(name, c);
     }
     return c;
   }
 
   inc(name: CoverageName, by = 1): void {
-    this.counter(name).total += by;
+    this.counter(name).own += by;
+  }
+
+  /** Counters that somebody else keeps are shown as well, those of one name as their sum. */
+  include(set: Counters<string>): void {
+    this.sets.push(set);
+  }
+
+  private names(): string[] {
+    return [...new Set([...COVERAGE_NAMES, ...this.sets.flatMap((s) => s.table.names)])];
+  }
+
+  private total(name: string): number {
+    const elsewhere = this.sets.map((s) => (name in s.table.index ? s.get(name) : 0));
+    return (this.counters.get(name)?.own ?? 0) + sum(elsewhere);
   }
 
   /** The count of a counter that exists. */
   read(name: string): number | undefined {
-    const known = COVERAGE_NAMES.some((n) => n === name);
-    return known ? (this.counters.get(name)?.total ?? 0) : undefined;
+    return this.names().includes(name) ? this.total(name) : undefined;
   }
 
   /** Closes the slots that have ended. */
@@ -69,9 +86,11 @@ export class Coverage {
   }
 
   private closeSlot(): void {
-    for (const c of this.counters.values()) {
-      c.minute[this.slots % MINUTE_SLOTS] = c.total - c.atSlot;
-      c.atSlot = c.total;
+    for (const name of this.names()) {
+      const c = this.counter(name);
+      const total = this.total(name);
+      c.minute[this.slots % MINUTE_SLOTS] = total - c.atSlot;
+      c.atSlot = total;
       if (this.slots % MINUTE_SLOTS === MINUTE_SLOTS - 1) {
         c.hour[Math.floor(this.slots / MINUTE_SLOTS) % HOUR_SLOTS] = sum(c.minute);
       }
@@ -81,7 +100,8 @@ export class Coverage {
 
   /** Names in groups of equal totals, folded into one number, so that like runs are known. */
   private hash(): number {
-    const hit = COVERAGE_NAMES.map((name) => ({ name, total: this.read(name) ?? 0 }))
+    const hit = this.names()
+      .map((name) => ({ name, total: this.total(name) }))
       .filter((c) => c.total > 0)
       .sort((a, b) => b.total - a.total || (a.name < b.name ? -1 : 1));
     let hash = 0;
@@ -101,18 +121,20 @@ export class Coverage {
     const hash = this.hash().toString(16).padStart(8, "0");
     const head = `Event coverage, avg rate over last: 5 seconds, last minute, last hour,  hash=${hash}:`;
     const last = (this.slots + MINUTE_SLOTS - 1) % MINUTE_SLOTS;
-    const lines = COVERAGE_NAMES.flatMap((name) => {
-      const c = this.counters.get(name);
-      if (c === undefined || c.total === 0) {
+    const names = this.names();
+    const lines = names.flatMap((name) => {
+      const c = this.counter(name);
+      const total = this.total(name);
+      if (total === 0) {
         return [];
       }
       const slot = (((c.minute[last] ?? 0) * 1000) / COVERAGE_RUN_MS).toFixed(1).padStart(5);
       const minute = (sum(c.minute) / 60).toFixed(3).padStart(9);
       const hour = (sum(c.hour) / 3600).toFixed(4).padStart(13);
       const rates = `${slot}/sec ${minute}/sec ${hour}/sec`;
-      return [`${name.padEnd(24)} ${rates}   total: ${c.total}`];
+      return [`${name.padEnd(24)} ${rates}   total: ${total}`];
     });
-    const never = COVERAGE_NAMES.length - lines.length;
+    const never = names.length - lines.length;
     return [head, ...lines, `${never} events never hit`].map((l) => `${l}\n`).join("");
   }
 }

@@ -36,7 +36,7 @@ function statsText({ dp }: DatapathPair): string {
     ["avg. datapath passes per packet", ratio(passes, received)],
     ["phwol hits", 0],
     ["mfex opt hits", 0],
-    ["simple match hits", 0],
+    ["simple match hits", s.simpleHits],
     ["emc hits", s.exactHits],
     ["smc hits", 0],
     ["megaflow hits", s.maskedHits],
@@ -57,6 +57,7 @@ function statsClear(ctx: CommandContext, argv: readonly string[]): Reply {
     Object.assign(dp.stats, {
       recirculations: 0,
       exactHits: 0,
+      simpleHits: 0,
       maskedHits: 0,
       hitLookups: 0,
       outputs: 0,
