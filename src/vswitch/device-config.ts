@@ -111,9 +111,9 @@ function erspan(t: TunnelConfig, out: Map<string, string>): void {
   }
   out.set("erspan_ver", String(t.erspanVer));
   if (t.erspanVer === 1) {
-    out.set("erspan_idx", t.erspanIdxFlow ? "flow" : formatAltHex(t.erspanIdx));
+    out.set("erspan_idx", t.erspanIdxFlow ? "flow" : `0x${t.erspanIdx.toString(16)}`);
   } else if (t.erspanVer === 2) {
     out.set("erspan_dir", t.erspanDirFlow ? "flow" : String(t.erspanDir));
-    out.set("erspan_hwid", t.erspanHwidFlow ? "flow" : formatAltHex(t.erspanHwid));
+    out.set("erspan_hwid", t.erspanHwidFlow ? "flow" : `0x${t.erspanHwid.toString(16)}`);
   }
 }

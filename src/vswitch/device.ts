@@ -164,10 +164,41 @@ export function configureDevice(
     if (config === null) {
       return errors.join("\n");
     }
+    const clash = vxlanClash(vs, d, config);
+    if (clash !== null) {
+      vs.log.warn("netdev_vport", clash);
+      return clash;
+    }
     d.tunnel = config;
   }
   d.options = options;
   return null;
+}
+
+/** VXLAN tunnels start as this. */
+const VXLAN_AT_FIRST = { dstPort: 4789, gbp: false };
+
+/** All VXLAN tunnels of one UDP port have to agree about group policy (GBP): why one may not be. */
+function vxlanClash(vs: VSwitch, d: Device, config: TunnelConfig): string | null {
+  if (d.type !== "vxlan") {
+    return null;
+  }
+  const others = [...vs.devices.values()].filter((o) => o !== d && o.type === "vxlan");
+  const old = d.tunnel ?? VXLAN_AT_FIRST;
+  const count = (port: number, gbp: boolean): number =>
+    others.filter((o) => {
+      const t = o.tunnel ?? VXLAN_AT_FIRST;
+      return t.dstPort === port && t.gbp === gbp;
+    }).length;
+  const samePort = old.dstPort === config.dstPort;
+  const kept = samePort && old.gbp === config.gbp;
+  const clash = kept
+    ? config.dstPort === VXLAN_AT_FIRST.dstPort && count(config.dstPort, !config.gbp) > 0
+    : samePort
+      ? count(old.dstPort, old.gbp) > 0
+      : count(config.dstPort, !config.gbp) > 0;
+  const text = "VXLAN-GBP, and non-VXLAN-GBP tunnels can't be configured on the same dst_port";
+  return clash ? `${d.name}: ${text}` : null;
 }
 
 /** The name under which the datapath knows a device: tunnels of one type share a port. */
