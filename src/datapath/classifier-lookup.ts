@@ -10,6 +10,7 @@ import type { MiniMask } from "../flow/minimatch.ts";
 import type { SoftMatches } from "./classifier-conj.ts";
 import { type ClsRule, isVisible, type Version } from "./classifier-rule.ts";
 import type { HashCounts } from "./hash-set.ts";
+import type { MaskWords } from "./mask-words.ts";
 import type { PriorityVector } from "./priority-vector.ts";
 import { CLS_TRIES_MAX, hashFinish, type Subtable } from "./subtable.ts";
 import { START, type StageMask, type SubtableGuide, stageHash } from "./subtable-guide.ts";
@@ -37,6 +38,7 @@ export interface LookupParts<T> {
   readonly order: PriorityVector<Subtable<T>>;
   tries: readonly FieldTrie[];
   readonly guide: SubtableGuide<T>;
+  readonly words: MaskWords;
 }
 
 const PLEN_WORDS = 4;
@@ -55,6 +57,8 @@ export class ClassifierLookup<T> {
   // Hashes of the packet under first stages that subtables share.
   private readonly stageDone = new Int32Array(STAGE_MASKS_MAX);
   private readonly stageHashes = new Uint32Array(STAGE_MASKS_MAX);
+  /** Shared summands of the hashes for the current packet, if they serve. */
+  private summands: Int32Array | null = null;
   private readonly portLens = new Uint32Array(1);
   private readonly portWord = new Uint32Array(1);
 
@@ -68,11 +72,18 @@ export class ClassifierLookup<T> {
   ): ClsRule<T> | null {
     this.stamp = (this.stamp + 1) | 0;
     const guided = c.guide.use(c.order, c.tries.length);
+    // Where the guide leaves few subtables, hashing these alone is less work.
+    const shared = (wc !== null || !guided) && c.words.worthwhile;
+    this.summands = null;
+    if (shared) {
+      c.words.compute(key);
+      this.summands = c.words.values;
+    }
     if (wc !== null) {
       return this.searchWc(c, guided, version, key, wc, soft);
     }
     if (!guided) {
-      return searchAll(c.order, version, key, soft);
+      return searchAll(c.order, this.summands, version, key, soft);
     }
     for (let t = 0; t < c.tries.length; t++) {
       this.askTrie(t, c.tries[t] as FieldTrie, key);
@@ -159,6 +170,7 @@ export class ClassifierLookup<T> {
     version: Version,
   ): number {
     const { stageEnds, stageSets } = subtable;
+    const { summands } = this;
     const final = stageEnds.length - 1;
     let from = 0;
     let hash = 0;
@@ -168,7 +180,7 @@ export class ClassifierLookup<T> {
         return -1;
       }
       const to = stageEnds[stage] as number;
-      hash = subtable.hashKey(key, hash, from, to);
+      hash = hashPart(subtable, summands, key, hash, from, to);
       from = to;
       if (!(stageSets[stage] as HashCounts).has(hashFinish(hash))) {
         foldMask(wc, subtable.mask, from);
@@ -179,7 +191,7 @@ export class ClassifierLookup<T> {
       foldMask(wc, subtable.mask, from);
       return -1;
     }
-    hash = subtable.hashKey(key, hash, from, subtable.n);
+    hash = hashPart(subtable, summands, key, hash, from, subtable.n);
     const row = subtable.findRow(key, hashFinish(hash));
     const { portsTrie } = subtable;
     if (portsTrie !== null && (row < 0 || firstVisible(subtable.heads[row], version) === null)) {
@@ -283,6 +295,7 @@ function setWords(plens: Uint32Array, at: number, value: number): void {
 /** Walks over all subtables. */
 function searchAll<T>(
   order: PriorityVector<Subtable<T>>,
+  summands: Int32Array | null,
   version: Version,
   key: FlowKey,
   soft: SoftMatches<T> | null,
@@ -291,7 +304,7 @@ function searchAll<T>(
   let hard: ClsRule<T> | null = null;
   let hardPriority = -1;
   for (let i = 0; i < elements.length && order.priorityAt(i) > hardPriority; i++) {
-    const rule = findRule(elements[i] as Subtable<T>, version, key);
+    const rule = findRule(elements[i] as Subtable<T>, summands, version, key);
     if (rule === null || rule.priority <= hardPriority) {
       continue;
     }
@@ -328,7 +341,7 @@ function searchCandidates<T>(
       if ((priorities[i] as number) <= hardPriority) {
         return hard;
       }
-      const rule = findRule(elements[i] as Subtable<T>, version, key);
+      const rule = findRule(elements[i] as Subtable<T>, null, version, key);
       if (rule === null || rule.priority <= hardPriority) {
         continue;
       }
@@ -344,9 +357,29 @@ function searchCandidates<T>(
 }
 
 /** Without un-wildcarding, one hash over all masked words does. */
-function findRule<T>(subtable: Subtable<T>, version: Version, key: FlowKey): ClsRule<T> | null {
-  const row = subtable.findRow(key, hashFinish(subtable.hashKey(key, 0, 0, subtable.n)));
+function findRule<T>(
+  subtable: Subtable<T>,
+  summands: Int32Array | null,
+  version: Version,
+  key: FlowKey,
+): ClsRule<T> | null {
+  const sum = hashPart(subtable, summands, key, 0, 0, subtable.n);
+  const row = subtable.findRow(key, hashFinish(sum));
   return row < 0 ? null : firstVisible(subtable.heads[row], version);
+}
+
+/** Running hash over some words of a mask, from shared summands if there are any. */
+function hashPart<T>(
+  subtable: Subtable<T>,
+  summands: Int32Array | null,
+  key: FlowKey,
+  basis: number,
+  from: number,
+  to: number,
+): number {
+  return summands === null
+    ? subtable.hashKey(key, basis, from, to)
+    : subtable.hashShared(summands, basis, from, to);
 }
 
 function firstVisible<T>(head: ClsRule<T> | null | undefined, version: Version): ClsRule<T> | null {

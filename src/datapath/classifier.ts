@@ -44,8 +44,9 @@ import {
   VERSION_NOT_REMOVED,
   type Version,
 } from "./classifier-rule.ts";
+import { MaskWords, multiplierOf } from "./mask-words.ts";
 import { PriorityVector } from "./priority-vector.ts";
-import { CLS_TRIES_MAX, hashFinish, hashWord, Subtable } from "./subtable.ts";
+import { CLS_TRIES_MAX, hashFinish, Subtable } from "./subtable.ts";
 import { SubtableGuide } from "./subtable-guide.ts";
 import { PrefixTrie } from "./trie.ts";
 
@@ -63,6 +64,7 @@ export class Classifier<T> {
     order: this.subtables,
     tries: [],
     guide: new SubtableGuide<T>(),
+    words: new MaskWords(),
   };
 
   /** Number of rules, whatever their version. */
@@ -314,7 +316,7 @@ export class Classifier<T> {
   }
 
   private addSubtable(mask: MiniMask): Subtable<T> {
-    const subtable = new Subtable<T>(mask);
+    const subtable = new Subtable<T>(mask, this.parts.words.add(mask));
     this.configureTries(subtable);
     const hash = maskHash(mask);
     const chain = this.byMask.get(hash);
@@ -328,6 +330,7 @@ export class Classifier<T> {
 
   private dropSubtable(subtable: Subtable<T>): void {
     this.subtables.remove(subtable);
+    this.parts.words.remove(subtable.mask, subtable.wordIds);
     const hash = maskHash(subtable.mask);
     const chain = (this.byMask.get(hash) ?? []).filter((s) => s !== subtable);
     if (chain.length === 0) {
@@ -394,8 +397,7 @@ function detach(rule: ClsRule): void {
 function maskHash(mask: MiniMask): number {
   let h = 0;
   for (let i = 0; i < mask.words.length; i++) {
-    h = (h + hashWord(mask.words[i] as number, 2 * i)) | 0;
-    h = (h + hashWord(mask.bits[i] as number, 2 * i + 1)) | 0;
+    h = (h + multiplierOf(mask.words[i] as number, mask.bits[i] as number)) | 0;
   }
   return hashFinish(h);
 }

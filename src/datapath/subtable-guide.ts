@@ -20,8 +20,9 @@
 
 import type { FlowKey } from "../flow/flow-key.ts";
 import { K } from "../flow/slots.ts";
+import { hashWord, multiplierOf } from "./mask-words.ts";
 import type { PriorityVector } from "./priority-vector.ts";
-import { CLS_TRIES_MAX, hashFinish, hashWord, type Subtable } from "./subtable.ts";
+import { CLS_TRIES_MAX, hashFinish, type Subtable } from "./subtable.ts";
 import { PrefixTrie } from "./trie.ts";
 
 /** Below this number of subtables the plain walk is as fast. */
@@ -288,7 +289,8 @@ function portPrefix<T>(subtable: Subtable<T>, p: number): number {
 export function stageHash(m: StageMask, key: FlowKey): number {
   let h = 0;
   for (let i = 0; i < m.words.length; i++) {
-    h = (h + hashWord((key[m.words[i] as number] as number) & (m.bits[i] as number), i)) | 0;
+    const [word, bits] = [m.words[i] as number, m.bits[i] as number];
+    h = (h + hashWord((key[word] as number) & bits, multiplierOf(word, bits))) | 0;
   }
   return hashFinish(h);
 }

@@ -16,31 +16,12 @@ import type { MiniMask } from "../flow/minimatch.ts";
 import { K, STAGE_END } from "../flow/slots.ts";
 import type { ClsRule } from "./classifier-rule.ts";
 import { HashCounts } from "./hash-set.ts";
+import { hashWord, multiplierOf } from "./mask-words.ts";
 import { PrefixTrie } from "./trie.ts";
 
 const FIRST_CAPACITY = 4;
 /** Prefix fields of a classifier. (ovs: CLS_MAX_TRIES.) */
 export const CLS_TRIES_MAX = 4;
-
-/**
- * What the word at position `i` of a mask adds to a hash. The summands do not depend on each other,
- * so that the processor works on several at once; folding the upper half down first keeps the bits
- * of short prefixes, which the multiplication alone would shift out.
- */
-export function hashWord(word: number, i: number): number {
-  return Math.imul(word ^ (word >>> 16), multiplier(i));
-}
-
-/**
- * An odd multiplier per position. They must have nothing to do with each other: were one a small
- * multiple of another, small numbers in both words would collide.
- */
-function multiplier(i: number): number {
-  let m = Math.imul(i + 1, 0x9e3779b1);
-  m = Math.imul(m ^ (m >>> 15), 0x85ebca6b);
-  m = Math.imul(m ^ (m >>> 13), 0xc2b2ae35);
-  return (m ^ (m >>> 16)) | 1;
-}
 
 /** The final mix of a sum of words, an unsigned number. */
 export function hashFinish(sum: number): number {
@@ -53,6 +34,7 @@ const STEP = 3;
 
 export class Subtable<T> {
   readonly mask: MiniMask;
+  readonly wordIds: Uint16Array;
   /** Masked words per row. */
   readonly n: number;
   /** The mask once more, as lookups read it: word index, bits and hash multiplier in turn. */
@@ -81,13 +63,16 @@ export class Subtable<T> {
   private readonly priorityCounts = new Map<number, number>();
   private readonly priorities: number[] = [];
 
-  constructor(mask: MiniMask) {
+  /** `wordIds` are what the classifier's MaskWords calls the words of the mask. */
+  constructor(mask: MiniMask, wordIds: Uint16Array) {
     this.mask = mask;
+    this.wordIds = wordIds;
     this.n = mask.words.length;
     this.values = new Int32Array(FIRST_CAPACITY * this.n);
     this.program = new Int32Array(STEP * this.n);
     for (let i = 0; i < this.n; i++) {
-      this.program.set([mask.words[i] as number, mask.bits[i] as number, multiplier(i)], STEP * i);
+      const [word, bits] = [mask.words[i] as number, mask.bits[i] as number];
+      this.program.set([word, bits, multiplierOf(word, bits)], STEP * i);
     }
     this.stageEnds = cutIntoStages(mask);
     this.stageSets = Array.from({ length: this.stageEnds.length - 1 }, () => new HashCounts());
@@ -117,6 +102,16 @@ export class Subtable<T> {
     for (let i = STEP * from; i < STEP * to; i += STEP) {
       const word = (key[program[i] as number] as number) & (program[i + 1] as number);
       h = (h + Math.imul(word ^ (word >>> 16), program[i + 2] as number)) | 0;
+    }
+    return h;
+  }
+
+  /** The same from the summands of the classifier's MaskWords. */
+  hashShared(summands: Int32Array, basis: number, from: number, to: number): number {
+    const { wordIds } = this;
+    let h = basis;
+    for (let i = from; i < to; i++) {
+      h = (h + (summands[wordIds[i] as number] as number)) | 0;
     }
     return h;
   }
@@ -266,7 +261,7 @@ export class Subtable<T> {
   private hashValues(values: Uint32Array, to: number): number {
     let h = 0;
     for (let i = 0; i < to; i++) {
-      h = (h + hashWord(values[i] as number, i)) | 0;
+      h = (h + hashWord(values[i] as number, this.program[STEP * i + 2] as number)) | 0;
     }
     return h;
   }
@@ -308,7 +303,10 @@ export class Subtable<T> {
   private rowHash(row: number): number {
     let h = 0;
     for (let i = 0; i < this.n; i++) {
-      h = (h + hashWord(this.values[row * this.n + i] as number, i)) | 0;
+      h =
+        (h +
+          hashWord(this.values[row * this.n + i] as number, this.program[STEP * i + 2] as number)) |
+        0;
     }
     return hashFinish(h);
   }
