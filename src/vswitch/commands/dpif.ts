@@ -60,11 +60,8 @@ function bridgesByName(vs: VSwitch): Bridge[] {
 }
 
 function dumpDps(ctx: CommandContext): Reply {
-  return appctlOk(
-    bridgesByName(ctx.vs)
-      .map((b) => `${b.name}\n`)
-      .join(""),
-  );
+  const names = bridgesByName(ctx.vs).map((b) => `${b.backer.type}@${b.name}\n`);
+  return appctlOk(names.toSorted((a, b) => (a < b ? -1 : 1)).join(""));
 }
 
 function showBacker(vs: VSwitch, backer: Backer): string {
