@@ -96,8 +96,9 @@ export function configureDatapathId(br: Bridge, row: Row): void {
     [netdev.macHi, netdev.macLo] = mac;
     refreshIface(br, local);
   }
-  const text = row.map("other_config").get("datapath-id")?.replace(/^0x/i, "") ?? "";
-  const configured = /^[0-9a-fA-F]{1,16}$/.test(text) ? BigInt(`0x${text}`) : 0n;
+  const text = row.map("other_config").get("datapath-id") ?? "";
+  const valid = /^(?:[0-9a-f]{16}|0x[0-9a-f]{1,16})$/i.test(text);
+  const configured = valid ? BigInt(`0x${text.replace(/^0x/i, "")}`) : 0n;
   const dpid = configured !== 0n ? configured : (BigInt(mac[0]) << 32n) | BigInt(mac[1]);
   if (dpid !== br.ofproto.datapathId) {
     const hex = dpid.toString(16).padStart(16, "0");

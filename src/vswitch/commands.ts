@@ -35,7 +35,7 @@ import { DAEMON_COMMANDS } from "./commands/daemon.ts";
 import { MISC_COMMANDS } from "./commands/misc.ts";
 import { NETDEV_DUMMY_COMMANDS } from "./commands/netdev-dummy.ts";
 import { UPCALL_COMMANDS } from "./commands/upcall.ts";
-import { OFCTL_COMMANDS } from "./commands/ofctl.ts";
+import { OFCTL_COMMANDS, ofctlUsage } from "./commands/ofctl.ts";
 import { OFCTL_PARSE_COMMANDS } from "./commands/ofctl-parse.ts";
 import { OFCTL_PRINT_COMMANDS } from "./commands/ofctl-print.ts";
 import { TRACE_COMMANDS } from "./commands/trace.ts";
@@ -217,7 +217,7 @@ function lookupOfctl(ctx: CommandContext, args: readonly string[]): Lookup {
       case "option":
         return ok(formatOptionList());
       case "help":
-        return ok(`usage: ovs-ofctl [OPTIONS] COMMAND [ARG...]\n${formatCommandList(me)}`);
+        return ok(ofctlUsage());
     }
   }
   const [name, ...rest] = parsed.argv;

@@ -172,6 +172,31 @@ function ping(s: OfctlSession, [, name = "", bytes = "64"]: readonly string[]): 
   v.close();
 }
 
+/** Many echo requests; what they take is shown, which is nothing while time stands still. */
+function benchmark(s: OfctlSession, [, name = "", bytes, times]: readonly string[]): void {
+  const payload = atoi(bytes ?? "") >>> 0;
+  if (payload > PAYLOAD_MAX) {
+    ofctlFatal(`payload must be between 0 and ${PAYLOAD_MAX} bytes`);
+  }
+  const size = OFP_HEADER.BYTES + payload;
+  const count = Math.min(atoi(times ?? ""), BENCHMARK_COUNT_MAX);
+  const total = (count * size) >>> 0;
+  s.print(`Sending ${count} packets * ${size} bytes (with header) = ${total} bytes total\n`);
+  const v = s.open(name);
+  const startMs = s.ctx.vs.clock.wallMs();
+  for (let i = 0; i < count; i++) {
+    v.transact(encodeEchoRequest(v.version, new Uint8Array(payload), v.nextXid()));
+  }
+  const ms = s.ctx.vs.clock.wallMs() - startMs;
+  v.close();
+  const rate = (n: number): string => (ms > 0 ? (n / (ms / 1000)).toFixed(0) : "inf");
+  s.print(
+    `Finished in ${ms.toFixed(1)} ms (${rate(count)} packets/s) (${rate(count * size)} bytes/s)\n`,
+  );
+}
+
+/** Echo requests per benchmark: the switch of this process has nothing else to do meanwhile. */
+const BENCHMARK_COUNT_MAX = 1_000_000;
 /** Echo requests per ping. */
 export const PING_COUNT = 10;
 const PAYLOAD_MAX = 0xffff - OFP_HEADER.BYTES;
@@ -240,4 +265,5 @@ export const OFCTL_DUMP_COMMANDS: readonly Command[] = [
     probe(s, argv[1] ?? ""),
   ),
   row("ping", "target [n]", [1, 2], "Sends echo requests.", ping),
+  row("benchmark", "target n count", [3, 3], "Sends echo requests and measures.", benchmark),
 ];
