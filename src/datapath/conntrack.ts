@@ -24,7 +24,6 @@ import { originalKey, setCtLabel, setCtMark, writeCtMetadata } from "./ct-metada
 import { type NatInfo, natInfoOf, natPacket, uniqueTuple } from "./ct-nat.ts";
 import { initConn, updateConn, validNew } from "./ct-proto.ts";
 import type { CtAction, CtProvider, CtRequest } from "./ct-provider.ts";
-import type { UpdateEnv } from "./ct-tcp.ts";
 import { type CtPolicyLookup, type CtTimeoutName, timeoutMs } from "./ct-timeout.ts";
 import { type ZoneLimit, ZoneLimits } from "./ct-zones.ts";
 import { Ipf } from "./ipf.ts";
@@ -74,7 +73,6 @@ export class Conntrack implements CtProvider {
   readonly limits = new ZoneLimits();
   readonly ipf: Ipf;
   maxConns = CT_CONNS_MAX;
-  seqCheck = true;
   /** There are connections that the switch has not seen itself. */
   restored = false;
   private readonly env: CtEnv;
@@ -98,6 +96,15 @@ export class Conntrack implements CtProvider {
       warn: (text) => env.warn("conntrack", text),
       setSkew: (conn, skew, reply) => this.setSkew(conn, skew, reply),
     };
+  }
+
+  /** Whether sequence numbers of TCP are checked. */
+  get seqCheck(): boolean {
+    return this.updateEnv.seqCheck;
+  }
+
+  set seqCheck(enabled: boolean) {
+    this.updateEnv.seqCheck = enabled;
   }
 
   /** Connections, the expired ones included until they are swept away. */
@@ -336,6 +343,7 @@ export class Conntrack implements CtProvider {
 
   private readonly updateEnv = {
     counters: this.counters,
+    seqCheck: true,
     expire: (conn: Conn, name: CtTimeoutName) => this.expire(conn, name),
   };
 
@@ -354,8 +362,7 @@ export class Conntrack implements CtProvider {
     if (conn.algRelated) {
       md.ctState |= CS.rel;
     }
-    const env: UpdateEnv = { ...this.updateEnv, seqCheck: this.seqCheck };
-    switch (updateConn(conn, p, reply, env)) {
+    switch (updateConn(conn, p, reply, this.updateEnv)) {
       case "valid":
         md.ctState = (md.ctState | CS.est | (reply ? CS.rpl : 0)) & ~CS.new;
         return false;

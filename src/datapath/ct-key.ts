@@ -36,7 +36,9 @@ export class ConnKey {
   }
 
   copyFrom(o: ConnKey): this {
-    this.addr.set(o.addr);
+    for (let i = 0; i < 8; i++) {
+      this.addr[i] = o.addr[i] as number;
+    }
     this.srcPort = o.srcPort;
     this.dstPort = o.dstPort;
     this.srcIcmp = o.srcIcmp;

@@ -32,10 +32,8 @@ export function writeCtMetadata(
   md.ctZone = zone;
   md.ctMark = conn?.mark ?? exp?.parentMark ?? 0;
   const label = conn?.label ?? exp?.parentLabel;
-  if (label === undefined) {
-    md.ctLabel.fill(0);
-  } else {
-    md.ctLabel.set(label);
+  for (let i = 0; i < 4; i++) {
+    md.ctLabel[i] = label === undefined ? 0 : (label[i] as number);
   }
   const origin = originOf(conn, key, exp);
   if (origin === null) {
@@ -49,7 +47,9 @@ export function writeCtMetadata(
   const v6 = origin.dlType !== ETH_TYPE.IP;
   const icmp = origin.proto === (v6 ? IP_PROTO.ICMPV6 : IP_PROTO.ICMP);
   md.ctOrigIpv6 = v6;
-  md.ctOrigAddr.set(origin.addr);
+  for (let i = 0; i < 8; i++) {
+    md.ctOrigAddr[i] = origin.addr[i] as number;
+  }
   md.ctOrigProto = origin.proto;
   md.ctOrigTpSrc = icmp ? origin.srcIcmp >> 8 : origin.srcPort;
   md.ctOrigTpDst = icmp ? origin.srcIcmp & 0xff : origin.dstPort;

@@ -113,12 +113,26 @@ export class Ipf {
   /** Takes fragments out of a batch and puts complete packets in. */
   before(batch: PacketBatch, dlType: number, zone: number, nowMs: number): void {
     if (this.v4.enabled || this.v6.enabled) {
-      batch.filter((p) => !this.isFragment(p, dlType) || !this.take(p, dlType, zone, nowMs));
+      this.takeOut(batch.packets, dlType, zone, nowMs);
     }
     if (this.active) {
       for (const list of this.whole) {
         this.enter(list, batch);
       }
+    }
+  }
+
+  /** Without closures, since every packet of conntrack passes here. */
+  private takeOut(packets: PacketBuf[], dlType: number, zone: number, nowMs: number): void {
+    let n = 0;
+    for (let i = 0; i < packets.length; i++) {
+      const p = packets[i] as PacketBuf;
+      if (!this.isFragment(p, dlType) || !this.take(p, dlType, zone, nowMs)) {
+        packets[n++] = p;
+      }
+    }
+    if (n < packets.length) {
+      packets.length = n;
     }
   }
 
@@ -132,7 +146,7 @@ export class Ipf {
 
   /** Puts fragments back in place of complete packets, and those that waited too long. */
   after(batch: PacketBatch, dlType: number, nowMs: number): void {
-    if (!this.active) {
+    if (this.lists.size === 0) {
       return;
     }
     const v6 = dlType === ETH_TYPE.IPV6;
