@@ -7,6 +7,9 @@
 import { type Conn, NAT_ACTION } from "./ct-conn.ts";
 import { ConnKey, DST, SRC } from "./ct-key.ts";
 
+/** Announced connections at a time; later ones are not expected. */
+export const EXPECTATIONS_MAX = 65536;
+
 export interface Expectation {
   readonly key: ConnKey;
   readonly parentKey: ConnKey;
@@ -49,7 +52,7 @@ export class Expectations {
     key.zone = parent.key.zone;
     key.dstPort = dstPort;
     const text = textOf(key);
-    if (this.byKey.has(text)) {
+    if (this.byKey.has(text) || this.byKey.size >= EXPECTATIONS_MAX) {
       return;
     }
     const to = replyAddress(parent, reply);
