@@ -37,8 +37,7 @@ describe("depth", () => {
   });
 
   it("does not count tables that only go up", () => {
-    const up =
-      lines(200, (i) => `table=${i},actions=resubmit(,${i + 1})`) + "\ntable=200,actions=output:2";
+    const up = `${lines(200, (i) => `table=${i},actions=resubmit(,${i + 1})`)}\ntable=200,actions=output:2`;
     expect(bed(up).trace("br0", "in_port=1")).toContain("Datapath actions: 3");
   });
 });

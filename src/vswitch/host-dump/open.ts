@@ -177,6 +177,9 @@ function makeBridge(
   run("add-br", name, "--", "set", "bridge", name, "fail_mode=secure");
   for (const p of portsFor(name, of, shown, notes)) {
     if (p.ofpPort !== LOCAL) {
+      if (p.odpPort === null) {
+        vs.backer("system").preset.set(p.name, p.ofpPort);
+      }
       const type = p.type === "" || p.type === "system" ? [] : [`type=${p.type}`];
       const options = [...p.options].map(([k, v]) => `options:${k}="${v}"`);
       const set = ["set", "interface", p.name, `ofport_request=${p.ofpPort}`, ...type, ...options];
@@ -209,8 +212,9 @@ function portsFor(
     notes.push({ kind: "used", text: `${descs.name}: ports of ${name}` });
     return parsePortDescs(descs.text).map((p) => plain(p.ofpPort, p.name));
   }
-  notes.push({ kind: "missing", text: `the ports of ${name}: those that its flows name are made` });
-  return portsInFlows(of.flows?.text ?? "").map((n) => plain(n, `${name}-port${n}`));
+  notes.push({ kind: "missing", text: `the ports of ${name}: those that its flows and groups name are made` });
+  const texts = `${of.flows?.text ?? ""}\n${of.groups?.text ?? ""}`;
+  return portsInFlows(texts).map((n) => plain(n, `${name}-port${n}`));
 }
 
 /** `config: NO_FLOOD` and the like, which only OpenFlow texts have. */
