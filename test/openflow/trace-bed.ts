@@ -81,6 +81,7 @@ export class TraceBed {
       clock: this.clock,
       rng: new SeededRng(1),
       provider: PROVIDER,
+      swVersion: "3.1.0",
       log: new Vlog(this.clock),
     });
     // The prefix tries that ovs-vswitchd keeps by default.
