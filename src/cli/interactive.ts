@@ -65,7 +65,10 @@ export async function promptLoop(vs: VSwitch): Promise<number> {
     history: readHistory(history).reverse(),
     completer: (line: string) => {
       const { candidates, part } = complete(vs, line);
-      return [[...candidates], part];
+      const [only = ""] = candidates;
+      // A word that is whole is followed by the next one.
+      const isWhole = candidates.length === 1 && !/[=(:@]$/.test(only);
+      return [isWhole ? [`${only} `] : [...candidates], part];
     },
   });
   process.stdout.write("One switch; `help` tells what it takes, the end of input ends it.\n");
@@ -73,6 +76,9 @@ export async function promptLoop(vs: VSwitch): Promise<number> {
   lines.prompt();
   lines.on("SIGINT", () => {
     pending = "";
+    // Takes away what was typed, on both sides of the cursor.
+    lines.write(null, { ctrl: true, name: "k" });
+    lines.write(null, { ctrl: true, name: "u" });
     process.stdout.write("\n");
     lines.setPrompt(PROMPT);
     lines.prompt();
