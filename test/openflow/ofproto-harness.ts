@@ -9,7 +9,9 @@ import { unknownCounters } from "../../src/openflow/messages/port-stats.ts";
 import { formatMatch } from "../../src/openflow/match-text.ts";
 import { type FlowMod, OFPFC } from "../../src/openflow/messages/types-flow.ts";
 import { type GroupMod, OFPGC } from "../../src/openflow/messages/types-group.ts";
-import { groupMod } from "../../src/openflow/group-mod.ts";
+import { type BundleEntry, commitBundle } from "../../src/openflow/bundle.ts";
+import { flowModInit } from "../../src/openflow/flow-mod.ts";
+import { groupMod, groupModOp } from "../../src/openflow/group-mod.ts";
 import { Ofproto } from "../../src/openflow/ofproto.ts";
 import type { OfprotoProvider } from "../../src/openflow/ofproto-provider.ts";
 import { expandRule, requestedRules } from "../../src/openflow/ofproto-stats.ts";
@@ -129,4 +131,36 @@ export function testBridge(provider: OfprotoProvider = idleProvider()): TestBrid
       });
     },
   };
+}
+
+/** Commits lines as one bundle; groups as `group group_id=...`. */
+export function commitBundleOf(
+  b: TestBridge,
+  lines: readonly string[],
+  flags: number,
+): string | null {
+  const conn = b.p.conns.connect({ version: 5 });
+  const entries = lines.map((line): BundleEntry => {
+    const common = { msg: new Uint8Array([5, 14, 0, 8, 0, 0, 0, 1]), xid: 1 };
+    if (line.startsWith("group ")) {
+      return { ...common, kind: "group_mod", op: groupModOp(groupModOf(line.slice(6))) };
+    }
+    const fm = flowModOf(line);
+    const op = flowModInit(b.p, fm, b.p.masks.pack(fm.match));
+    if (typeof op === "string") {
+      throw new Error(op);
+    }
+    return { ...common, kind: "flow_mod", op };
+  });
+  conn.bundles.set(1, {
+    id: 1,
+    flags,
+    openMsg: new Uint8Array(8),
+    entries,
+    closed: false,
+    usedMs: 0,
+  });
+  const error = commitBundle(conn, 1, flags);
+  b.p.removePostponed();
+  return error;
 }

@@ -1,15 +1,12 @@
 // The flow tables: what flow mods, group mods, bundles and time do to them.
 
 import { describe, expect, test } from "vitest";
-import { commitBundle, type BundleEntry } from "../../src/openflow/bundle.ts";
-import { flowModInit } from "../../src/openflow/flow-mod.ts";
-import { groupModOp } from "../../src/openflow/group-mod.ts";
 import { OFPBF } from "../../src/openflow/messages/types-switch.ts";
 import { OFPGC, OFPMC } from "../../src/openflow/messages/types-group.ts";
 import { meterMod } from "../../src/openflow/meter-mod.ts";
 import { N_TABLES } from "../../src/openflow/ofproto.ts";
 import type { Rule } from "../../src/openflow/rule.ts";
-import { flowModOf, groupModOf, type TestBridge, testBridge } from "./ofproto-harness.ts";
+import { commitBundleOf, flowModOf, type TestBridge, testBridge } from "./ofproto-harness.ts";
 
 /** The only rule whose dump line contains a text. */
 function ruleOf(b: TestBridge, tableId: number): Rule {
@@ -253,33 +250,6 @@ describe("learned flows", () => {
 });
 
 describe("bundles", () => {
-  function commit(b: TestBridge, lines: readonly string[], flags: number): string | null {
-    const conn = b.p.conns.connect({ version: 5 });
-    const entries = lines.map((line): BundleEntry => {
-      const common = { msg: new Uint8Array([5, 14, 0, 8, 0, 0, 0, 1]), xid: 1 };
-      if (line.startsWith("group ")) {
-        return { ...common, kind: "group_mod", op: groupModOp(groupModOf(line.slice(6))) };
-      }
-      const fm = flowModOf(line);
-      const op = flowModInit(b.p, fm, b.p.masks.pack(fm.match));
-      if (typeof op === "string") {
-        throw new Error(op);
-      }
-      return { ...common, kind: "flow_mod", op };
-    });
-    conn.bundles.set(1, {
-      id: 1,
-      flags,
-      openMsg: new Uint8Array(8),
-      entries,
-      closed: false,
-      usedMs: 0,
-    });
-    const error = commitBundle(conn, 1, flags);
-    b.p.removePostponed();
-    return error;
-  }
-
   const FLAGS = OFPBF.ATOMIC | OFPBF.ORDERED;
 
   test("all take effect in one version", () => {
@@ -287,7 +257,7 @@ describe("bundles", () => {
     run(b, "in_port=1,actions=1");
     const before = b.p.tablesVersion;
     const lines = ["group group_id=1,type=all,bucket=actions=2", "in_port=1,actions=group:1"];
-    expect(commit(b, [...lines, "delete arp", "arp,actions=1"], FLAGS)).toBe(null);
+    expect(commitBundleOf(b, [...lines, "delete arp", "arp,actions=1"], FLAGS)).toBe(null);
     expect(b.p.tablesVersion).toBe(before + 1);
     expect(b.dump()).toEqual(["in_port=1 group:1", "arp output:1"]);
   });
@@ -303,7 +273,7 @@ describe("bundles", () => {
       "modify actions=5",
       "ip,actions=group:2",
     ];
-    expect(commit(b, lines, FLAGS)).toBe("OFPBFC_MSG_FAILED");
+    expect(commitBundleOf(b, lines, FLAGS)).toBe("OFPBFC_MSG_FAILED");
     expect(b.dump().toSorted()).toEqual(before.toSorted());
     expect(b.p.groupLookup(1)).toBe(null);
     expect(b.p.table(0).nFlows).toBe(2);
