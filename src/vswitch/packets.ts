@@ -47,6 +47,7 @@ const CT_WARNINGS = { rate: 5, burst: 5 } as const;
 /** OFPMBT13_DROP, and the flags that meters may have (all four of OpenFlow 1.3). */
 const BAND_DROP = 1;
 const METER_FLAGS = 0x000f;
+const METER_KBPS = 0x0001;
 const METER_PKTPS = 0x0002;
 
 const TUNNEL_KINDS: Readonly<Record<string, NativeTunnel>> = {
@@ -65,6 +66,8 @@ export interface DatapathPair {
   readonly dp: Datapath;
   readonly udpif: Udpif;
   readonly ct: Conntrack;
+  /** Datapath numbers of meters that are taken. A meter that was refused keeps its number. */
+  readonly meterIds: Set<number>;
 }
 
 export class Packets implements PacketPath {
@@ -99,7 +102,7 @@ export class Packets implements PacketPath {
       portAdded: (p) => addDatapathPort(dp, p),
       portDeleted: (p) => dp.removePort(p.odpPort),
     });
-    const pair = { backer, dp, udpif, ct };
+    const pair = { backer, dp, udpif, ct, meterIds: new Set<number>() };
     this.pairs.set(backer, pair);
     return pair;
   }
@@ -262,6 +265,10 @@ export class Packets implements PacketPath {
     return knownConnection(this.pair(bridge.backer).ct, node, this.vs.clock.nowMs());
   }
 
+  knowsConnections(bridge: Bridge): boolean {
+    return this.pair(bridge.backer).ct.restored;
+  }
+
   meterFeatures(_backer: Backer): MeterFeatures {
     return {
       maxMeters: METERS_MAX,
@@ -273,22 +280,14 @@ export class Packets implements PacketPath {
   }
 
   meterSet(backer: Backer, meterId: number, config: MeterConfig): number | OfpErr {
-    const { dp } = this.pair(backer);
-    const id = meterId === -1 ? freeMeterId(dp) : meterId;
+    const { dp, meterIds } = this.pair(backer);
+    const id = meterId === -1 ? takeMeterId(meterIds) : meterId;
     if (id < 0) {
       return "OFPMMFC_OUT_OF_METERS";
     }
-    if ((config.flags & ~METER_FLAGS) !== 0) {
-      return "OFPMMFC_BAD_FLAGS";
-    }
-    if (config.bands.length > METER_BANDS_MAX) {
-      return "OFPMMFC_OUT_OF_BANDS";
-    }
-    if (config.bands.some((b) => b.type !== BAND_DROP)) {
-      return "OFPMMFC_BAD_BAND";
-    }
-    if (config.bands.some((b) => b.rate === 0)) {
-      return "OFPMMFC_BAD_RATE";
+    const error = meterError(config);
+    if (error !== null) {
+      return error;
     }
     dp.setMeter(id, {
       inPackets: (config.flags & METER_PKTPS) !== 0,
@@ -313,7 +312,9 @@ export class Packets implements PacketPath {
   }
 
   meterDel(backer: Backer, meterId: number): void {
-    this.pair(backer).dp.meters.delete(meterId);
+    const { dp, meterIds } = this.pair(backer);
+    dp.meters.delete(meterId);
+    meterIds.delete(meterId);
   }
 
   /** Moves packets and statistics until nothing is left to do. */
@@ -367,9 +368,32 @@ function addDatapathPort(dp: Datapath, p: DpPort): void {
   dp.addPort(p.name, p.device?.netdev ?? null, tunnel, p.odpPort);
 }
 
-function freeMeterId(dp: Datapath): number {
+/** What a datapath does not take, in the order in which it looks (ovs: dpif_meter_set). */
+function meterError({ flags, bands }: MeterConfig): OfpErr | null {
+  const units = flags & (METER_KBPS | METER_PKTPS);
+  if (units === 0 || units === (METER_KBPS | METER_PKTPS)) {
+    return "OFPMMFC_BAD_FLAGS";
+  }
+  if (bands.length === 0) {
+    return "OFPMMFC_OUT_OF_BANDS";
+  }
+  if (bands.some((b) => b.rate === 0)) {
+    return "OFPMMFC_BAD_RATE";
+  }
+  if ((flags & ~METER_FLAGS) !== 0) {
+    return "OFPMMFC_BAD_FLAGS";
+  }
+  if (bands.length > METER_BANDS_MAX) {
+    return "OFPMMFC_OUT_OF_BANDS";
+  }
+  return bands.some((b) => b.type !== BAND_DROP) ? "OFPMMFC_BAD_BAND" : null;
+}
+
+/** Takes the lowest free number, or answers -1 (ovs: id_pool_alloc_id). */
+function takeMeterId(taken: Set<number>): number {
   for (let id = 0; id < METERS_MAX; id++) {
-    if (!dp.meters.has(id)) {
+    if (!taken.has(id)) {
+      taken.add(id);
       return id;
     }
   }
