@@ -9,6 +9,7 @@ import { MaskPool } from "../src/flow/mask-pool.ts";
 import { DumpReader } from "../src/openflow/dump-reader.ts";
 import { FlowLoader } from "../src/openflow/flow-loader.ts";
 import { NO_CONTEXT } from "../src/openflow/match-parse.ts";
+import type { Ofproto } from "../src/openflow/ofproto.ts";
 import { testBridge } from "../test/openflow/ofproto-harness.ts";
 import { median, type Table } from "./table.ts";
 
@@ -31,20 +32,22 @@ const mac = (i: number) => {
 };
 
 const SHAPES: readonly Shape[] = [
-  (i) => `priority=100,in_port=${i % 60_000},metadata=${hex(i)} actions=set_field:${hex(i)}->reg14,resubmit(,8)`,
+  (i) =>
+    `priority=100,in_port=${i % 60_000},metadata=${hex(i)} actions=set_field:${hex(i)}->reg14,resubmit(,8)`,
   (i) => `priority=50,reg14=${hex(i)},metadata=0x5,dl_src=${mac(i)} actions=resubmit(,9)`,
   (i) => `priority=90,ip,reg14=${hex(i)},metadata=0x5,nw_src=${ip(i)} actions=resubmit(,10)`,
   (i) =>
     `priority=100,arp,metadata=0x7,arp_tpa=${ip(i)},arp_op=1 actions=` +
     "move:NXM_OF_ETH_SRC[]->NXM_OF_ETH_DST[],set_field:2->arp_op," +
     `set_field:${mac(i % 4000)}->arp_sha,resubmit(,32)`,
-  (i) => `priority=50,metadata=0x5,dl_dst=${mac(i)} actions=set_field:${hex(i)}->reg15,resubmit(,32)`,
+  (i) =>
+    `priority=50,metadata=0x5,dl_dst=${mac(i)} actions=set_field:${hex(i)}->reg15,resubmit(,32)`,
   (i) =>
     `priority=2002,ct_state=+new-est+trk,tcp,reg15=${hex(i % 500)},nw_src=${ip(i)},` +
     `tp_dst=${i % 65_536} actions=set_field:0x2/0x2->xreg4,resubmit(,44)`,
   (i) =>
     `priority=120,ct_state=+new+trk,tcp,metadata=0x3,nw_dst=${ip(i)},tp_dst=80 ` +
-    `actions=group:${1 + (i % 900)}`,
+    `actions=ct(commit,table=20,zone=NXM_NX_REG11[0..15],nat(dst=${ip(i % 900)}))`,
   (i) => `priority=400,ip,metadata=0x9,nw_dst=${ip(i)}/31 actions=dec_ttl(),resubmit(,21)`,
 ];
 
@@ -74,6 +77,12 @@ function readAll(reader: DumpReader, text: string, take: () => void): void {
   }
 }
 
+/** CPU milliseconds of this process so far: they depend less on what else the machine does. */
+function cpuMs(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1000;
+}
+
 /** Lines a second from text to packed match, actions and counters. */
 function readRate(): number {
   const text = chunk(0, READ_LINES);
@@ -81,9 +90,9 @@ function readRate(): number {
   for (let round = 0; round < ROUNDS; round++) {
     const reader = new DumpReader(NO_CONTEXT);
     const masks = new MaskPool();
-    const start = performance.now();
+    const start = cpuMs();
     readAll(reader, text, () => reader.pack(masks));
-    rates.push((READ_LINES / (performance.now() - start)) * 1000);
+    rates.push((READ_LINES / (cpuMs() - start)) * 1000);
   }
   return median(rates);
 }
@@ -95,32 +104,37 @@ function liveBytes(): number {
   return m.heapUsed + m.external;
 }
 
+function flowCount(p: Ofproto): number {
+  return p.tables.reduce((n, t) => n + t.nFlows, 0);
+}
+
 /** Loads a million flows into the tables of a bridge. */
 function load(): { perSecond: number; bytes: number; rss: number } {
   const before = liveBytes();
   const { p } = testBridge();
+  const hidden = flowCount(p);
   const reader = new DumpReader(NO_CONTEXT);
   const masks = new MaskPool();
   const loader = new FlowLoader(p);
   let ms = 0;
   for (let from = 0; from < LOAD_FLOWS; from += CHUNK_LINES) {
     const text = chunk(from, CHUNK_LINES);
-    const start = performance.now();
+    const start = cpuMs();
     readAll(reader, text, () => {
       const error = loader.add(reader.fm, reader.pack(masks));
       if (error !== null) {
         throw new Error(error);
       }
     });
-    ms += performance.now() - start;
+    ms += cpuMs() - start;
   }
-  const start = performance.now();
+  const start = cpuMs();
   loader.finish();
-  ms += performance.now() - start;
+  ms += cpuMs() - start;
   const { rss } = process.memoryUsage();
   const bytes = liveBytes() - before;
-  const count = p.tables.reduce((n, t) => n + t.nFlows, 0);
-  if (count < LOAD_FLOWS / 2) {
+  const count = flowCount(p) - hidden;
+  if (count !== LOAD_FLOWS) {
     throw new Error(`only ${count} flows are there`);
   }
   return { perSecond: (LOAD_FLOWS / ms) * 1000, bytes, rss };
@@ -135,8 +149,8 @@ export function loadingBench(): Promise<Table> {
     title: "Loading dump-flows text",
     header: ["what", "measured", "wanted"],
     rows: [
-      [`lines a second, of ${k(READ_LINES)}`, k(rate), `≥ ${k(LINES_PER_S_MIN)}`],
-      [`flows a second into tables, of ${k(LOAD_FLOWS)}`, k(loaded.perSecond), ""],
+      [`lines read a CPU second, of ${k(READ_LINES)}`, k(rate), `≥ ${k(LINES_PER_S_MIN)}`],
+      [`flows a CPU second into tables, of ${k(LOAD_FLOWS)}`, k(loaded.perSecond), ""],
       [`alive with ${k(LOAD_FLOWS)} flows`, mb(loaded.bytes), `< ${mb(LOAD_BYTES_MAX)}`],
       ["resident", mb(loaded.rss), `< ${mb(LOAD_BYTES_MAX)}`],
     ],

@@ -5,8 +5,10 @@
 import { cpus } from "node:os";
 import { parseArgs } from "node:util";
 import { classifierBench } from "./classifier.ts";
+import { datapathBench } from "./datapath.ts";
 import { loadingBench } from "./loading.ts";
 import { markdown, type Table } from "./table.ts";
+import { traceBench } from "./trace.ts";
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -17,6 +19,8 @@ const BENCHES: Readonly<Record<string, () => Promise<Table>>> = {
   classifier: () =>
     classifierBench({ sets: values.sets ?? "../shared/bench/classbench", rival: values.rival }),
   loading: loadingBench,
+  datapath: datapathBench,
+  trace: traceBench,
 };
 
 const unknown = positionals.filter((n) => !(n in BENCHES));

@@ -35,7 +35,7 @@ import {
 import { matchKeyword, PROTOCOL_KEYWORDS, type TextContext } from "./match-parse.ts";
 import { type FlowMod, OFPFC } from "./messages/types-flow.ts";
 
-/** Different action texts that are remembered; beyond it the memory starts anew. */
+/** Different action texts that are remembered; beyond it those not used lately are forgotten. */
 export const DUMP_ACTION_TEXTS_MAX = 20_000;
 
 /** What a dump says of a flow besides the flow mod. One record is reused for all lines. */
@@ -73,8 +73,10 @@ export class DumpReader {
   readonly #match: Match;
   readonly #cursor = new LineCursor();
   /** By text: one for each kind of match that it was checked with. */
-  readonly #actions = new Map<string, Checked>();
+  #actions = new Map<string, Checked>();
   #remembered = 0;
+  /** What #actions was when it was full; texts that come again go back. */
+  #older = new Map<string, Checked>();
   /** Where the current line starts in its text. */
   #start = 0;
 
@@ -215,23 +217,39 @@ export class DumpReader {
   }
 
   #known(raw: string, sig: Signature): Checked | undefined {
-    let c = this.#actions.get(raw);
+    let c = this.#list(raw);
     while (c !== undefined && c.sig !== sig) {
       c = c.next;
     }
     return c;
   }
 
+  /** All that is remembered of a text. */
+  #list(raw: string): Checked | undefined {
+    const list = this.#actions.get(raw);
+    if (list !== undefined) {
+      return list;
+    }
+    const old = this.#older.get(raw);
+    if (old !== undefined) {
+      this.#put(raw, old);
+    }
+    return old;
+  }
+
   #remember(raw: string, sig: Signature, usable: Protocols): void {
-    if (this.#remembered >= DUMP_ACTION_TEXTS_MAX) {
-      this.#actions.clear();
+    this.#put(raw, { sig, actions: this.fm.actions, usable, next: this.#list(raw) });
+  }
+
+  #put(raw: string, list: Checked): void {
+    if (this.#remembered >= DUMP_ACTION_TEXTS_MAX / 2) {
+      this.#older = this.#actions;
+      this.#actions = new Map();
       this.#remembered = 0;
     }
     this.#remembered++;
-    const next = this.#actions.get(raw);
     // A slice would keep the whole dump alive.
-    const key = next === undefined ? ` ${raw}`.slice(1) : raw;
-    this.#actions.set(key, { sig, actions: this.fm.actions, usable, next });
+    this.#actions.set(` ${raw}`.slice(1), list);
   }
 }
 
