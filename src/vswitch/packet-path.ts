@@ -35,6 +35,8 @@ export interface PacketPath {
   ): string | null;
   /** What a dump of the host says about the connection of a traced packet, or null. */
   knownConnection(bridge: Bridge, node: RecircNode): KnownConnection | null;
+  /** Whether there is such a dump. */
+  knowsConnections(bridge: Bridge): boolean;
   /** Continues a packet that a controller held. */
   resume(bridge: Bridge, message: Uint8Array): OfpErr | null;
   ctFlush(bridge: Bridge, zone: number | null, match: CtMatch | null): void;

@@ -12,7 +12,7 @@ import { Classifier } from "../datapath/classifier.ts";
 import { newClsRule, VERSION_MIN } from "../datapath/classifier-rule.ts";
 import { formatOdpActions } from "../datapath/odp-text-actions.ts";
 import { extract } from "../flow/extract.ts";
-import { type FlowKey, K, newKey, set } from "../flow/flow-key.ts";
+import { fill, type FlowKey, K, newKey, set } from "../flow/flow-key.ts";
 import { miniMatchOf } from "../flow/minimatch.ts";
 import type { TraceNode } from "../openflow/trace.ts";
 import { ofprotoTrace, type TraceResult } from "../openflow/trace-run.ts";
@@ -42,6 +42,17 @@ export interface PathClass {
   packets: number;
   bytes: number;
 }
+
+/** What tells connections apart. */
+const CONNECTION_SLOTS = [
+  K.nw_src,
+  K.nw_dst,
+  K.ipv6_src,
+  K.ipv6_dst,
+  K.nw_proto,
+  K.tp_src,
+  K.tp_dst,
+] as const;
 
 export class PathClasses {
   readonly classes: PathClass[] = [];
@@ -92,6 +103,7 @@ export class PathClasses {
       actions: null,
       nextCtStates: [],
       nowMs: vs.clock.nowMs(),
+      connections: (node) => vs.packets?.knownConnection(this.br, node) ?? null,
     });
     const tables = result.steps.map((s) => [...tablesOf(s.nodes)]);
     const actions = result.steps.map((s) => formatOdpActions(s.out.odp, null)).join(" | ");
@@ -137,6 +149,12 @@ export class PathClasses {
     for (const step of result.steps) {
       for (let w = 0; w < wc.length; w++) {
         wc[w] = (wc[w] as number) | (step.out.wc[w] as number);
+      }
+    }
+    if (result.steps.length > 1 && this.br.vs.packets?.knowsConnections(this.br) === true) {
+      // Which connection a packet belongs to depends on all of these.
+      for (const slot of CONNECTION_SLOTS) {
+        fill(wc, slot);
       }
     }
     this.megaflows.replace(newClsRule(miniMatchOf(key, wc), 0, found), VERSION_MIN);

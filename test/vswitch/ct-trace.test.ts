@@ -1,11 +1,15 @@
 // Traces in a host that is only there as dumps: connections of the dump decide the state.
 import { describe, expect, it } from "vitest";
+import { flowCompose } from "../../src/flow/compose.ts";
 import { encodeUtf8 } from "../../src/lib/bytes.ts";
 import { MemoryFileSystem, SeededRng, ManualClock } from "../../src/lib/env.ts";
 import { runCommandLine } from "../../src/vswitch/commands.ts";
 import { sortHostDump } from "../../src/vswitch/host-dump/host-dump.ts";
 import { openHostDump } from "../../src/vswitch/host-dump/open.ts";
+import { PathClasses } from "../../src/vswitch/path-classes.ts";
 import { VSwitch } from "../../src/vswitch/vswitch.ts";
+import { PacketBuf } from "../../src/packet/packet.ts";
+import { keyWith, packetOf } from "../arbitraries/frames.ts";
 
 const FLOWS = `NXST_FLOW reply (xid=0x4):
  cookie=0x0, duration=1.0s, table=0, n_packets=0, n_bytes=0, ip actions=ct(table=1,zone=5,nat)
@@ -82,6 +86,22 @@ describe("a trace with a dump of connections", () => {
       expect(r.stderr).toBe(named ? `used: connection ${shown}\n` : "");
     });
   }
+
+  it("classes of packets tell connections apart", () => {
+    const vs = opened();
+    const br = vs.bridges.get("br0");
+    const classes = br === undefined ? null : new PathClasses(br);
+    const states = [10, 11, 10].map((tp_src) => {
+      const ip = { dl_type: 0x0800, nw_proto: 6, nw_src: 0x0a000001, nw_dst: 0x0a000002 };
+      const p = new PacketBuf();
+      flowCompose(p, keyWith({ ...ip, nw_ttl: 64, tp_src, tp_dst: 80 }));
+      const found = classes?.add(packetOf(p.data().slice()), 1);
+      return /resume conntrack with ct_state=(\S+)/.exec(found?.firstTrace ?? "")?.[1];
+    });
+    // Both take the same path, whose first packet is the one that is shown.
+    expect(states).toEqual(["est|trk|snat", "est|trk|snat", "est|trk|snat"]);
+    expect(classes?.traced).toBe(2);
+  });
 
   it("a state that is given comes first", () => {
     const flow = `in_port=1,tcp,${A},tp_src=10,tp_dst=80`;
