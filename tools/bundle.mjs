@@ -4,7 +4,7 @@
 // it while it traced a packet through examples/warm-up.flows.
 // `node tools/bundle.mjs OUTFILE` makes one file that runs by itself.
 import { execFileSync } from "node:child_process";
-import { copyFile, rm } from "node:fs/promises";
+import { chmod, copyFile, rm } from "node:fs/promises";
 import { build } from "esbuild";
 
 const common = {
@@ -29,6 +29,7 @@ async function buildProgram() {
     footer: { js: "})" },
   });
   await copyFile("tools/launcher.mjs", "dist/bin/tablewalk.mjs");
+  await chmod("dist/bin/tablewalk.mjs", 0o755);
   await rm("dist/bin/program.cache", { force: true });
   const argv = [
     "dist/bin/tablewalk.mjs",
