@@ -52,7 +52,8 @@ describe("every source file", () => {
   });
 
   test("has no leftovers", () => {
-    const leftover = /\b(TODO|FIXME|XXX|HACK)\b|\b(describe|it|test)\.only\(|\bdebugger\b|console\.log\(.*DEBUG/;
+    const leftover =
+      /\b(TODO|FIXME|XXX|HACK)\b|\b(describe|it|test)\.only\(|\bdebugger\b|console\.log\(.*DEBUG/;
     const found = (lines: string[], path: string) => {
       const at = path.endsWith("tidy.test.ts") ? -1 : lines.findIndex((l) => leftover.test(l));
       return at < 0 ? null : `line ${at + 1}: ${lines[at]?.trim()}`;
