@@ -16,14 +16,46 @@ const FLOWS = `NXST_FLOW reply (xid=0x4):
  cookie=0x0, duration=1.0s, table=0, n_packets=0, n_bytes=0, ipv6 actions=ct(table=1,zone=5,nat)
  cookie=0x0, duration=1.0s, table=1, n_packets=0, n_bytes=0, ct_state=+trk actions=output:2
 `;
-const CONNECTIONS = `\
-tcp,orig=(src=10.0.0.1,dst=10.0.0.2,sport=10,dport=80),reply=(src=10.0.0.2,dst=10.9.9.9,sport=80,dport=10),zone=5,mark=7,labels=0x12,protoinfo=(state=ESTABLISHED)
-tcp,orig=(src=10.0.0.1,dst=10.0.0.2,sport=11,dport=80),reply=(src=10.0.0.2,dst=10.0.0.1,sport=80,dport=11),zone=5,protoinfo=(state=SYN_SENT)
-tcp,orig=(src=10.0.0.1,dst=10.0.0.2,sport=12,dport=80),reply=(src=10.0.0.2,dst=10.0.0.1,sport=80,dport=12),zone=6,protoinfo=(state=ESTABLISHED)
-udp,orig=(src=10.0.0.1,dst=10.0.0.2,sport=13,dport=53),reply=(src=10.0.0.3,dst=10.0.0.1,sport=53,dport=13),id=1,zone=5,status=SEEN_REPLY|CONFIRMED|DST_NAT
-udp,orig=(src=10.0.0.1,dst=10.0.0.2,sport=14,dport=53),reply=(src=10.0.0.2,dst=10.0.0.1,sport=53,dport=14),id=2,zone=5,status=CONFIRMED
-icmp,orig=(src=10.0.0.1,dst=10.0.0.2,id=9,type=8,code=0),reply=(src=10.0.0.2,dst=10.0.0.1,id=9,type=0,code=0),zone=5
-`;
+const CONNECTIONS = [
+  [
+    "tcp",
+    "src=10.0.0.1,dst=10.0.0.2,sport=10,dport=80",
+    "src=10.0.0.2,dst=10.9.9.9,sport=80,dport=10",
+    "zone=5,mark=7,labels=0x12,protoinfo=(state=ESTABLISHED)",
+  ],
+  [
+    "tcp",
+    "src=10.0.0.1,dst=10.0.0.2,sport=11,dport=80",
+    "src=10.0.0.2,dst=10.0.0.1,sport=80,dport=11",
+    "zone=5,protoinfo=(state=SYN_SENT)",
+  ],
+  [
+    "tcp",
+    "src=10.0.0.1,dst=10.0.0.2,sport=12,dport=80",
+    "src=10.0.0.2,dst=10.0.0.1,sport=80,dport=12",
+    "zone=6,protoinfo=(state=ESTABLISHED)",
+  ],
+  [
+    "udp",
+    "src=10.0.0.1,dst=10.0.0.2,sport=13,dport=53",
+    "src=10.0.0.3,dst=10.0.0.1,sport=53,dport=13",
+    "id=1,zone=5,status=SEEN_REPLY|CONFIRMED|DST_NAT",
+  ],
+  [
+    "udp",
+    "src=10.0.0.1,dst=10.0.0.2,sport=14,dport=53",
+    "src=10.0.0.2,dst=10.0.0.1,sport=53,dport=14",
+    "id=2,zone=5,status=CONFIRMED",
+  ],
+  [
+    "icmp",
+    "src=10.0.0.1,dst=10.0.0.2,id=9,type=8,code=0",
+    "src=10.0.0.2,dst=10.0.0.1,id=9,type=0,code=0",
+    "zone=5",
+  ],
+]
+  .map(([proto, orig, reply, rest]) => `${proto},orig=(${orig}),reply=(${reply}),${rest}\n`)
+  .join("");
 
 function opened(): VSwitch {
   const env = { clock: new ManualClock(1000), rng: new SeededRng(1), fs: new MemoryFileSystem() };
