@@ -88,23 +88,31 @@ function modPort(s: OfctlSession, [, name = "", port = "", act = ""]: readonly s
   v.close();
 }
 
+/** What stands for the description of a table that the switch does not show. */
+const NO_TABLE_DESC: Omit<TableDesc, "tableId"> = {
+  eviction: "default",
+  evictionFlags: 0,
+  vacancy: "default",
+  tableVacancy: { down: 0, up: 0, vacancy: 0 },
+};
+
 /** Keeps what the user did not ask to change (ovs: fetch_table_desc). */
 function keepTableDesc(s: OfctlSession, v: Vconn, tm: TableMod): TableMod {
+  let td = NO_TABLE_DESC;
   for (const bytes of v.transact(encodeTableDescRequest(v))) {
     const msg = s.pull(bytes);
     if (msg.type !== "TABLE_DESC_REPLY") {
       ofctlFatal(`received bad reply: ${s.format(bytes, 1)}`);
     }
-    const td = findTableDesc(msg, tm.tableId);
-    if (td !== undefined && tm.eviction !== "default") {
-      const { down, up } = td.tableVacancy;
-      return { ...tm, vacancy: td.vacancy, tableVacancy: { ...tm.tableVacancy, down, up } };
-    }
-    if (td !== undefined && tm.vacancy !== "default") {
-      return { ...tm, eviction: td.eviction, evictionFlags: td.evictionFlags };
-    }
+    td = findTableDesc(msg, tm.tableId) ?? td;
   }
-  return tm;
+  if (tm.eviction !== "default") {
+    const { down, up } = td.tableVacancy;
+    return { ...tm, vacancy: td.vacancy, tableVacancy: { ...tm.tableVacancy, down, up } };
+  }
+  return tm.vacancy === "default"
+    ? tm
+    : { ...tm, eviction: td.eviction, evictionFlags: td.evictionFlags };
 }
 
 function findTableDesc(msg: Msg, tableId: number): TableDesc | undefined {
