@@ -269,7 +269,7 @@ function readFlowKey(d: FlowDraft, key: string, value: string, cx: TextContext):
   }
   if (key === "out_group" && has(KEYS.OUT_PORT)) {
     d.usable &= P.OF11_UP;
-    const group = groupFromString(value);
+    const group = groupFromString(value, cx.log);
     fm.outGroup = group ?? OFPG.ANY;
     return group === null ? `${value} is not a valid OpenFlow group` : null;
   }

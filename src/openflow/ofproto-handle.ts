@@ -81,7 +81,7 @@ function handleParts(conn: Ofconn, parts: readonly Uint8Array[]): void {
   const first = parts[0] as Uint8Array;
   const msgs: Msg[] = [];
   for (const part of parts) {
-    const msg = pullMsg(part);
+    const msg = pullMsg(part, null, true);
     if (isErr(msg)) {
       conn.sendError(part, msg);
       return;
@@ -375,7 +375,7 @@ function handleBundleAdd(conn: Ofconn, msg: Msg): OfpErr | null {
   if (isErr(add)) {
     return add;
   }
-  const inner = pullMsg(add.msg);
+  const inner = pullMsg(add.msg, null, true);
   if (isErr(inner)) {
     return inner;
   }

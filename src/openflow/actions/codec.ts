@@ -57,7 +57,7 @@ function decodeContext(version: OfVersion, o: PullOptions): DecodeContext {
     version,
     tun: o.vlMff ?? null,
     log: o.log ?? null,
-    debug: o.debug ?? true,
+    debug: o.debug ?? false,
     out: [],
     tlvBitmap: o.tlvBitmap ?? newTlvBitmap(),
     depth: 0,

@@ -89,7 +89,7 @@ export function decodeBundleAdd(msg: Msg): Decoded<BundleAdd> {
   if (getU32(rest, OFP_HEADER.XID) !== msg.xid) {
     return "OFPBFC_MSG_BAD_XID";
   }
-  const inner = pullMsg(rest, msg.log);
+  const inner = pullMsg(rest, msg.log, msg.debug);
   if (isErr(inner)) {
     const what = `contained message is unparsable (${inner})`;
     msg.log?.("WARN", LOG, `OFPT14_BUNDLE_ADD_MESSAGE ${what}`);

@@ -229,7 +229,8 @@ export function decodeFlowMod(msg: Msg, cx: DecodeContext): Decoded<FlowMod> {
     return "OFPFMFC_BAD_COMMAND";
   }
   const version = knownVersion(msg.version);
-  const actions = pullInstructions(c, c.left, version, { vlMff: cx.vlMff, log: msg.log });
+  const { log, debug } = msg;
+  const actions = pullInstructions(c, c.left, version, { vlMff: cx.vlMff, log, debug });
   if (isErr(actions)) {
     return actions;
   }

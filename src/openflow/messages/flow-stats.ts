@@ -318,7 +318,7 @@ export function pullFlowStats(c: Cursor, msg: Msg): FlowStats | PrintErr | null 
     // A length that is too small is as bad as one that is too large.
     body.instructions < 0 ? OFP_MSG_BYTES_MAX + 1 : body.instructions,
     knownVersion(msg.version),
-    { log: msg.log },
+    { log: msg.log, debug: msg.debug },
   );
   if (isErr(actions)) {
     warn(msg, "OFPST_FLOW reply bad instructions");

@@ -116,7 +116,7 @@ function pullBuckets11(c: Cursor, len: number, msg: Msg): Decoded<Bucket[]> {
     if (!bucketLengthOk(msg, bytes, 16, sub.left + 16)) {
       return "OFPGMFC_BAD_BUCKET";
     }
-    const actions = pullActions(sub, bytes - 16, version, { log: msg.log });
+    const actions = pullActions(sub, bytes - 16, version, { log: msg.log, debug: msg.debug });
     if (isErr(actions)) {
       return actions;
     }
@@ -170,7 +170,10 @@ function pullBucket15(c: Cursor, msg: Msg, type: number): Decoded<Bucket> {
     warn(msg, `OpenFlow message bucket actions length ${actionBytes} exceeds ${size}`);
     return "OFPGMFC_BAD_BUCKET";
   }
-  const actions = pullActions(c, actionBytes, knownVersion(msg.version), { log: msg.log });
+  const actions = pullActions(c, actionBytes, knownVersion(msg.version), {
+    log: msg.log,
+    debug: msg.debug,
+  });
   if (isErr(actions)) {
     return actions;
   }

@@ -381,8 +381,8 @@ function pullNxUpdate(c: Cursor, msg: Msg, length: number, event: number): Decod
   const version = knownVersion(msg.version);
   const rest = restLength(length, c.pos - start);
   const actions: Decoded<readonly Action[]> = v13
-    ? pullInstructions(c, rest, version, { log: msg.log })
-    : pullActions(c, rest, version, { log: msg.log });
+    ? pullInstructions(c, rest, version, { log: msg.log, debug: msg.debug })
+    : pullActions(c, rest, version, { log: msg.log, debug: msg.debug });
   const match = "flow" in m ? m : m.match;
   const head = { event, reason, priority, idleTimeoutS, hardTimeoutS, tableId, cookie, match };
   return isErr(actions) ? actions : { ...head, actions, xid: 0 };
@@ -403,7 +403,10 @@ function pull14Update(c: Cursor, msg: Msg, length: number, event: number): Decod
     return match;
   }
   const rest = restLength(length, c.pos - start);
-  const actions = pullInstructions(c, rest, knownVersion(msg.version), { log: msg.log });
+  const actions = pullInstructions(c, rest, knownVersion(msg.version), {
+    log: msg.log,
+    debug: msg.debug,
+  });
   const head = { event, reason, priority, idleTimeoutS, hardTimeoutS, tableId, cookie, match };
   return isErr(actions) ? actions : { ...head, actions, xid: 0 };
 }

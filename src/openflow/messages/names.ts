@@ -4,7 +4,7 @@
 // A NameTable holds those names; one that stands for two numbers (or the reverse) is not used
 // (ovs: lib/namemap.c, lib/ofp-group.c). Ports and tables as text are in flow/ofp-port.ts.
 
-import type { NameMap } from "../../flow/ofp-port.ts";
+import type { LogSink, NameMap } from "../../flow/ofp-port.ts";
 import { strToUint } from "../../lib/number.ts";
 
 /** Reserved group numbers. */
@@ -59,12 +59,17 @@ export interface NameMaps {
 export const NO_NAMES: NameMaps = { ports: null, tables: null };
 
 /** A group's number, or `any` or `all` in any case; null if it is none of these. */
-export function groupFromString(s: string): number | null {
+export function groupFromString(s: string, log: LogSink | null): number | null {
   const lower = s.toLowerCase();
-  if (lower === "any") {
-    return OFPG.ANY;
+  if (lower === "any" || lower === "all") {
+    return lower === "any" ? OFPG.ANY : OFPG.ALL;
   }
-  return lower === "all" ? OFPG.ALL : (strToUint(s, 10) ?? null);
+  const group = strToUint(s, 10) ?? null;
+  if (group === null) {
+    const valid = "32-bit nonnegative integers or the keywords ANY or ALL";
+    log?.("WARN", "ofp_group", `${s} is not a valid group ID.  (Valid group IDs are ${valid}.)`);
+  }
+  return group;
 }
 
 export function formatGroup(group: number): string {

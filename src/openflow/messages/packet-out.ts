@@ -105,6 +105,7 @@ export function decodePacketOut(msg: Msg, tun: TunContext): Decoded<PacketOut> {
   const { flowMetadata } = head;
   const actions = pullActions(c, head.actionBytes, knownVersion(msg.version), {
     log: msg.log,
+    debug: msg.debug,
   });
   if (isErr(actions)) {
     return actions;

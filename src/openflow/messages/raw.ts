@@ -397,6 +397,8 @@ export interface Msg {
   readonly bodyOfs: number;
   /** Takes what decoders find wrong with the message. */
   readonly log: LogSink | null;
+  /** Whether the debug actions may be in it, as a switch in dummy mode lets them. */
+  readonly debug: boolean;
 }
 
 function infoOf(h: Headers): Decoded<RawInfo> {
@@ -447,7 +449,11 @@ function checkLength(
 }
 
 /** Checks headers and length (ovs: ofpraw_pull). The length is the one in the header. */
-export function pullMsg(bytes: Uint8Array, log: LogSink | null = null): Decoded<Msg> {
+export function pullMsg(
+  bytes: Uint8Array,
+  log: LogSink | null = null,
+  debug = false,
+): Decoded<Msg> {
   const claimed = bytes.length >= OFP_HEADER.BYTES ? getU16(bytes, OFP_HEADER.LENGTH) : 0;
   const length = Math.min(claimed, bytes.length);
   const h = decodeHeaders(bytes, length, log);
@@ -470,6 +476,7 @@ export function pullMsg(bytes: Uint8Array, log: LogSink | null = null): Decoded<
       info,
       bodyOfs,
       log,
+      debug,
     }
   );
 }

@@ -40,7 +40,7 @@ export function decodeRequestForward(msg: Msg): Decoded<RequestForward> {
   if (rest[OFP_HEADER.VERSION] !== msg.version) {
     return "OFPBRC_BAD_VERSION";
   }
-  const inner = pullMsg(rest, msg.log);
+  const inner = pullMsg(rest, msg.log, msg.debug);
   if (isErr(inner)) {
     return inner;
   }

@@ -91,7 +91,7 @@ function dumpRequest(s: OfctlSession, v: Vconn, request: Uint8Array): void {
 
 function dumpGroups(s: OfctlSession, [, name = "", group]: readonly string[]): void {
   const v = s.open(name);
-  const groupId = group === undefined ? OFPG.ALL : (groupFromString(group) ?? OFPG.ALL);
+  const groupId = group === undefined ? OFPG.ALL : (groupFromString(group, s.logSink) ?? OFPG.ALL);
   dumpRequest(s, v, encodeGroupDescRequest(v.version, groupId, v.nextXid()));
 }
 
