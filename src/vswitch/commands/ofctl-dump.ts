@@ -33,7 +33,7 @@ import { type OfctlSession, runOfctl } from "./ofctl-session.ts";
 export function portNumber(s: OfctlSession, name: string, port: string): number {
   return (
     portFromString(port, null, s.logSink) ??
-    portFromString(port, s.accept(name).ports, s.logSink) ??
+    portFromString(port, s.acceptPorts(name), s.logSink) ??
     ofctlFatal(`${name}: unknown port \`${port}'`)
   );
 }

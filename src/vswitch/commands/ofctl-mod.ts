@@ -174,7 +174,7 @@ function sendTableMod(s: OfctlSession, v: Vconn, tm: TableMod): void {
 }
 
 function modTable(s: OfctlSession, [, name = "", id = "", setting = ""]: readonly string[]): void {
-  const parsed = s.must(parseTableMod(id, setting, s.accept(name).tables, s.logSink));
+  const parsed = s.must(parseTableMod(id, setting, s.acceptTables(name), s.logSink));
   if ((s.versions & parsed.versions) === 0) {
     const needed = formatVersionBitmapNames(parsed.versions);
     ofctlFatal(`table_mod '${setting}' requires one of the OpenFlow versions ${needed}`);

@@ -98,9 +98,17 @@ export class OfctlSession {
 
   /** What parsers need to accept names of a switch. */
   accept(name: string): TextContext {
-    const ports = this.#acceptNames ? this.portMap(name) : null;
-    const tables = this.#acceptNames ? this.tableMap(name) : null;
-    return { ports, tables, log: this.logSink };
+    const ports = this.acceptPorts(name);
+    return { ports, tables: this.acceptTables(name), log: this.logSink };
+  }
+
+  /** The names of ports alone: others are not asked for. */
+  acceptPorts(name: string): NameMap | null {
+    return this.#acceptNames ? this.portMap(name) : null;
+  }
+
+  acceptTables(name: string): NameMap | null {
+    return this.#acceptNames ? this.tableMap(name) : null;
   }
 
   /** As `accept`, but without asking the switch: for texts that hold no name anyway. */
