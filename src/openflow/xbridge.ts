@@ -314,12 +314,21 @@ export function ofpPortToOdpPort(xbridge: XBridge, ofpPort: number): number {
   return xbridge.xports.get(ofpPort)?.odpPort ?? ODPP_NONE;
 }
 
+/** Members of a bond, which Open vSwitch lists anew in the order of its hash map of ports. */
+function membersInOrder(xbridge: XBridge, b: XBundle): XPort[] {
+  const ports = new OvsMap<number, XPort>((ofpPort) => hashInt(ofpPort, 0));
+  for (const p of xbridge.xports.values()) {
+    ports.set(p.ofpPort, p);
+  }
+  return [...ports.values()].filter((p) => b.xports.includes(p));
+}
+
 /** The ports in the order in which OpenFlow's FLOOD and ALL visit them. */
 export function floodOrder(xbridge: XBridge): readonly XPort[] {
   // OVS walks its hash map of ports, into which it copies them bundle by bundle.
   const order = new OvsMap<number, XPort>((ofpPort) => hashInt(ofpPort, 0));
   for (const b of xbridge.xbundles) {
-    for (const p of b.xports) {
+    for (const p of b.xports.length > 1 ? membersInOrder(xbridge, b) : b.xports) {
       order.set(p.ofpPort, p);
     }
   }
