@@ -160,7 +160,7 @@ class Monitor implements Background {
 
   #show(bytes: Uint8Array): void {
     const { timestamp } = this.#s.options;
-    const text = this.#s.format(bytes, 2, this.#s.shown(this.#v.name));
+    const text = this.#s.format(bytes, 2, this.#s.shown(this.#v.name, this.#v.fullName));
     this.#s.printError(timestamp ? `${this.#now()}: ${text}` : text);
   }
 
@@ -180,7 +180,7 @@ class Monitor implements Background {
       const pin = decodePacketInPublic(msg, { loose: true, tab: null, vlMff: null });
       if (!isErr(pin) && pin.continuation.length > 0) {
         const resume = encodeResume(pin.pin, pin.continuation, this.#v.protocol);
-        const text = this.#s.format(resume, 2, this.#s.shown(this.#v.name));
+        const text = this.#s.format(resume, 2, this.#s.shown(this.#v.name, this.#v.fullName));
         this.#s.printError(`send: ${text}`);
         this.#v.send(resume);
         this.#resumed = true;

@@ -151,17 +151,18 @@ export class OfctlSession {
     return this.options.names === true;
   }
 
-  shown(name: string): NameMaps {
+  /** The names are kept under `key`, which is what the user or the connection calls the switch. */
+  shown(name: string, key = name): NameMaps {
     return this.showNames
-      ? { ports: this.portMap(name), tables: this.tableMap(name) }
+      ? { ports: this.portMap(name, key), tables: this.tableMap(name, key) }
       : { ports: null, tables: null };
   }
 
-  portMap(name: string): NameMap {
-    let map = this.#ports.get(name);
+  portMap(name: string, key = name): NameMap {
+    let map = this.#ports.get(key);
     if (map === undefined) {
       map = new NameTable();
-      this.#ports.set(name, map);
+      this.#ports.set(key, map);
       for (const port of this.withVconn(name, (v) => this.fetchPorts(v))) {
         map.put(port.portNo, port.name);
       }
@@ -169,11 +170,11 @@ export class OfctlSession {
     return map;
   }
 
-  tableMap(name: string): NameMap {
-    let map = this.#tables.get(name);
+  tableMap(name: string, key = name): NameMap {
+    let map = this.#tables.get(key);
     if (map === undefined) {
       map = new NameTable();
-      this.#tables.set(name, map);
+      this.#tables.set(key, map);
       for (const [id, table] of this.withVconn(name, (v) => fetchTableNames(this, v))) {
         map.put(id, table);
       }
@@ -285,7 +286,7 @@ export class OfctlSession {
   /** Sends a request and prints all replies (ovs: dump_transaction). */
   dump(v: Vconn, request: Uint8Array): void {
     for (const reply of v.transact(request)) {
-      this.print(this.format(reply, 1, this.shown(v.name)));
+      this.print(this.format(reply, 1, this.shown(v.name, v.fullName)));
     }
   }
 
@@ -300,7 +301,7 @@ export class OfctlSession {
   transactNoreply(v: Vconn, request: Uint8Array): void {
     const reply = v.transactNoreply(request);
     if (reply !== null) {
-      const text = this.format(reply, 2, this.shown(v.name));
+      const text = this.format(reply, 2, this.shown(v.name, v.fullName));
       v.close();
       throw new OfctlExit(1, text);
     }
@@ -321,7 +322,7 @@ export class OfctlSession {
       const at = requests.findIndex((r, i) => i >= next && getU32(r, OFP_HEADER.XID) === xid);
       next = at < 0 ? requests.length : at + 1;
       const about = requests[at] ?? error.payload;
-      const text = this.format(about, 1, this.shown(v.name));
+      const text = this.format(about, 1, this.shown(v.name, v.fullName));
       this.printError(`Error ${error.err} for: ${text}`);
     }
     if (!outcome.ok) {
