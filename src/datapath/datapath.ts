@@ -150,6 +150,8 @@ export class Datapath implements ExecuteEnv {
   private depth = 0;
   /** Keys to extract into, one per level of recirculation. */
   private readonly keys: FlowKey[] = [];
+  /** Batches that nobody has at the moment; hits borrow them. */
+  private readonly batches: PacketBatch[] = [];
 
   constructor(options: DatapathOptions) {
     this.name = options.name;
@@ -303,7 +305,11 @@ export class Datapath implements ExecuteEnv {
     s.bytes += p.size;
     s.usedMs = this.clock.nowMs();
     s.tcpFlags |= tcpFlags;
-    executeActions(this, PacketBatch.of(p), true, flow.actions, flow.key);
+    const batch = this.batches.pop() ?? new PacketBatch();
+    batch.packets.push(p);
+    executeActions(this, batch, true, flow.actions, flow.key);
+    batch.empty();
+    this.batches.push(batch);
   }
 
   private miss(p: PacketBuf, key: FlowKey, hash: number): void {
@@ -313,9 +319,10 @@ export class Datapath implements ExecuteEnv {
       this.counters.inc("datapath_drop_upcall_error");
       return;
     }
-    this.stats.misses++;
-    executeActions(this, PacketBatch.of(p), true, result.actions, key);
     const install = result.install;
+    // A flow that cannot be kept counts as a failed upcall, though its packet goes its way.
+    this.stats[install === null ? "lost" : "misses"]++;
+    executeActions(this, PacketBatch.of(p), true, result.actions, key);
     if (install === null) {
       return;
     }
@@ -429,7 +436,7 @@ export class Datapath implements ExecuteEnv {
   private inputAgain(batch: PacketBatch): void {
     this.depth++;
     this.stats.recirculations += batch.packets.length;
-    for (const p of [...batch.packets]) {
+    for (const p of batch.packets) {
       this.input(p);
     }
     this.depth--;

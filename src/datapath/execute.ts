@@ -68,7 +68,7 @@ export function executeActions(
     const a = actions[i] as OdpAction;
     const stealNow = steal && i === n - 1;
     if (!executeAssisted(env, batch, stealNow, a, flow)) {
-      executeOne(env, batch, stealNow, a, { flow, depth });
+      executeOne(env, batch, stealNow, a, flow, depth);
     }
     if (a.kind === "drop") {
       return;
@@ -132,17 +132,13 @@ function executeAssisted(
   }
 }
 
-interface Where {
-  readonly flow: FlowKey;
-  readonly depth: number;
-}
-
 function executeOne(
   env: ExecuteEnv,
   batch: PacketBatch,
   steal: boolean,
   a: OdpAction,
-  where: Where,
+  flow: FlowKey,
+  depth: number,
 ): void {
   switch (a.kind) {
     case "trunc":
@@ -156,12 +152,12 @@ function executeOne(
       if (!steal) {
         batch.resetCut();
       }
-      executeActions(env, own, true, a.actions, where.flow, where.depth + 1);
+      executeActions(env, own, true, a.actions, flow, depth + 1);
       return;
     }
     case "sample":
       for (const p of [...batch.packets]) {
-        executeSample(env, p, steal, a, where);
+        executeSample(env, p, steal, a, flow, depth);
       }
       return;
     case "check_pkt_len":
@@ -169,14 +165,7 @@ function executeOne(
         const larger = p.sendBytes() - p.l2PadBytes > a.size;
         const own = PacketBatch.of(steal ? p : p.clone());
         own.trunc = batch.trunc;
-        executeActions(
-          env,
-          own,
-          true,
-          larger ? a.greater : a.lessEqual,
-          where.flow,
-          where.depth + 1,
-        );
+        executeActions(env, own, true, larger ? a.greater : a.lessEqual, flow, depth + 1);
       }
       return;
     case "pop_nsh": {
@@ -202,7 +191,8 @@ function executeSample(
   p: PacketBuf,
   steal: boolean,
   a: Extract<OdpAction, { kind: "sample" }>,
-  where: Where,
+  flow: FlowKey,
+  depth: number,
 ): void {
   if (a.probability < ALWAYS && env.rng.u32() >= a.probability) {
     if (steal) {
@@ -211,7 +201,7 @@ function executeSample(
     return;
   }
   const own = PacketBatch.of(steal ? p : p.clone());
-  executeActions(env, own, true, a.actions, where.flow, where.depth + 1);
+  executeActions(env, own, true, a.actions, flow, depth + 1);
 }
 
 /** The actions that change one packet. */

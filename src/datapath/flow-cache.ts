@@ -9,7 +9,6 @@
 
 import type { FlowKey } from "../flow/flow-key.ts";
 import { K, KEY_WORDS } from "../flow/slots.ts";
-import { hashAdd, hashFinish } from "../lib/hash.ts";
 import type { OdpAction } from "./odp-action.ts";
 import { SimpleMatches } from "./simple-match.ts";
 
@@ -19,8 +18,12 @@ export const MEGAFLOWS_MAX = 65536;
 export const EMC_ENTRIES = 8192;
 /** Probes of the exact-match cache (ovs: EM_FLOW_HASH_SEGS). */
 const EMC_PROBES = 2;
-/** Words behind the tunnel slots, which are all that a packet outside of a tunnel has. */
-const FIRST_PLAIN_WORD = K.metadata.word;
+/** Words of the tunnel slots; without an address all of them are 0. */
+const TUNNEL_WORDS = K.metadata.word;
+const TUN_DST = K.tun_dst.word;
+const TUN_DST6 = K.tun_ipv6_dst.word;
+/** From here to the end are the words of a packet; the registers between have no use here. */
+const FIRST_PACKET_WORD = K.skb_priority.word;
 
 export interface FlowCounters {
   packets: number;
@@ -62,6 +65,9 @@ export class Megaflow {
   }
 }
 
+/** An odd number near 2**32 divided by the golden ratio; this hash is nobody else's business. */
+const HASH_FACTOR = 0x9e3779b1;
+
 /** All megaflows of one mask. */
 class FlowSubtable {
   readonly mask: FlowKey;
@@ -95,11 +101,13 @@ class FlowSubtable {
   }
 
   private hashOf(key: FlowKey): number {
-    let h = 0;
-    for (let i = 0; i < this.at.length; i++) {
-      h = hashAdd(h, (key[this.at[i] as number] as number) & (this.bits[i] as number));
+    const { at, bits } = this;
+    let h = at.length;
+    for (let i = 0; i < at.length; i++) {
+      h = Math.imul(h ^ ((key[at[i] as number] as number) & (bits[i] as number)), HASH_FACTOR);
+      h ^= h >>> 15;
     }
-    return hashFinish(h, this.at.length);
+    return h;
   }
 
   lookup(key: FlowKey): Megaflow | null {
@@ -317,15 +325,29 @@ function emcIndex(hash: number, probe: number): number {
 }
 
 function sameKey(keys: Uint32Array, at: number, key: FlowKey): boolean {
-  for (let i = FIRST_PLAIN_WORD; i < KEY_WORDS; i++) {
+  for (let i = FIRST_PACKET_WORD; i < KEY_WORDS; i++) {
     if (keys[at + i] !== key[i]) {
       return false;
     }
   }
-  for (let i = 0; i < FIRST_PLAIN_WORD; i++) {
+  if (!hasTunnel(keys, at) && !hasTunnel(key, 0)) {
+    return true;
+  }
+  for (let i = 0; i < TUNNEL_WORDS; i++) {
     if (keys[at + i] !== key[i]) {
       return false;
     }
   }
   return true;
+}
+
+function hasTunnel(words: Uint32Array, at: number): boolean {
+  return (
+    ((words[at + TUN_DST] as number) |
+      (words[at + TUN_DST6] as number) |
+      (words[at + TUN_DST6 + 1] as number) |
+      (words[at + TUN_DST6 + 2] as number) |
+      (words[at + TUN_DST6 + 3] as number)) !==
+    0
+  );
 }

@@ -23,6 +23,14 @@ export class PacketBatch {
     return this.packets.length === 0;
   }
 
+  /** Makes it as new; the array keeps its memory, which `length = 0` would give back. */
+  empty(): void {
+    while (this.packets.length > 0) {
+      this.packets.pop();
+    }
+    this.trunc = false;
+  }
+
   clone(): PacketBatch {
     const b = new PacketBatch();
     for (const p of this.packets) {
@@ -61,7 +69,9 @@ export class PacketBatch {
       }
     }
     const gone = this.packets.length - n;
-    this.packets.length = n;
+    if (gone > 0) {
+      this.packets.length = n;
+    }
     return gone;
   }
 }

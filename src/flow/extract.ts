@@ -119,6 +119,12 @@ export function extract(p: PacketBuf, key: FlowKey, vlanLimit: number = VLAN_HEA
   }
 }
 
+const W_SKB_PRIORITY = K.skb_priority.word;
+const W_PKT_MARK = K.pkt_mark.word;
+const W_DP_HASH = K.dp_hash.word;
+const W_IN_PORT = K.in_port.word;
+const W_RECIRC_ID = K.recirc_id.word;
+
 function putMetadata(md: PacketMetadata, key: FlowKey): void {
   if (md.tunnelled) {
     for (let i = 0; i < W_TUN_MD; i++) {
@@ -135,11 +141,11 @@ function putMetadata(md: PacketMetadata, key: FlowKey): void {
       }
     }
   }
-  key[K.skb_priority.word] = md.skbPriority;
-  key[K.pkt_mark.word] = md.pktMark;
-  key[K.dp_hash.word] = md.dpHash;
-  key[K.in_port.word] = md.inPort;
-  key[K.recirc_id.word] = md.recircId;
+  key[W_SKB_PRIORITY] = md.skbPriority;
+  key[W_PKT_MARK] = md.pktMark;
+  key[W_DP_HASH] = md.dpHash;
+  key[W_IN_PORT] = md.inPort;
+  key[W_RECIRC_ID] = md.recircId;
   if (md.ctState !== 0) {
     key[W_CT] = (md.ctState << K.ct_state.shift) | md.ctZone;
     key[K.ct_mark.word] = md.ctMark;

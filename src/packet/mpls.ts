@@ -69,8 +69,8 @@ export function addMpls(p: PacketBuf, ethType: number, lse: number, l3Encap: boo
 
 /** Removes the top entry and gives the packet an Ethertype, if it has a stack. */
 export function popMpls(p: PacketBuf, ethType: number): void {
-  if (p.l25Ofs === NO_OFS) {
-    return;
+  if (p.l25Ofs === NO_OFS || p.l25() + MPLS.LSE_BYTES > p.end) {
+    return; // none, or cut off
   }
   const headerBytes = p.l25Ofs;
   const last = (getU32(p.bytes, p.l25()) & MPLS.BOS_MASK) !== 0;

@@ -110,10 +110,11 @@ export function popNsh(p: PacketBuf): boolean {
     return true;
   }
   const next = packetTypeOfNshProto(p.bytes[p.l3() + NSH.NEXT_PROTO] as number);
-  if (next === undefined) {
+  const bytes = nshBytes(getU16(p.bytes, p.l3()));
+  if (next === undefined || bytes > p.size) {
     return false;
   }
-  p.resetPacket(nshBytes(getU16(p.bytes, p.l3())));
+  p.resetPacket(bytes);
   p.packetType = next;
   return true;
 }

@@ -84,7 +84,11 @@ export class PacketMetadata {
     this.ctOrigIpv6 = false;
     this.ctZone = 0;
     this.ctMark = 0;
-    this.ctLabel.fill(0);
+    const label = this.ctLabel;
+    label[0] = 0;
+    label[1] = 0;
+    label[2] = 0;
+    label[3] = 0;
     this.conn = null;
     this.reply = false;
     this.icmpRelated = false;

@@ -299,8 +299,8 @@ describe("tunnels", () => {
       { numRuns: 300 },
     );
     const { misses, lost } = other.dp.stats;
-    expect(misses).toBeGreaterThan(outer.length - 14);
-    expect(lost).toBe(0);
+    expect(misses).toBe(0);
+    expect(lost).toBeGreaterThan(outer.length - 14);
   });
 });
 
@@ -344,7 +344,7 @@ describe("the way of a packet", () => {
         const out = (b: typeof cached) => b.sent.map((d) => d.sent.map((f) => formatHex(f)));
         expect(out(cached)).toEqual(out(plain));
         const { hits, misses } = cached.dp.stats;
-        expect(hits + misses).toBe(plain.dp.stats.misses);
+        expect(hits + misses).toBe(plain.dp.stats.lost); // nothing was installed
         for (const key of plain.seen) {
           expect(cached.dp.flows.lookup(key)).not.toBeNull();
         }
