@@ -8,7 +8,7 @@ import { MACHINE_CLOCK } from "../../src/cli/machine.ts";
 import { NodeFiles } from "../../src/cli/node-files.ts";
 import { readInputs } from "../../src/io/inputs.ts";
 import { decodeUtf8 } from "../../src/lib/bytes.ts";
-import { SeededRng } from "../../src/lib/env.ts";
+import { MemoryFileSystem, SeededRng } from "../../src/lib/env.ts";
 import { runCommandLine } from "../../src/vswitch/commands.ts";
 import { isOfUse, sortHostDump } from "../../src/vswitch/host-dump/host-dump.ts";
 import { openHostDump } from "../../src/vswitch/host-dump/open.ts";
@@ -23,12 +23,12 @@ export const HOST_PACKETS = 200;
 
 /** Fills br0 of a switch that has been set up, dumps it, compares; answers the first difference. */
 export async function compareHost(real: RealOvs, seed: number): Promise<string | null> {
-  const scenarios = fc.sample(scenario, { seed, numRuns: 400 });
-  const flows = await fill(
-    real,
-    scenarios.flatMap((s) => s.flows),
-    scenarios[0]?.groups ?? [],
-  );
+  const scenarios = fc.sample(scenario, { seed, numRuns: 450 });
+  const drawn = scenarios
+    .flatMap((s) => s.flows)
+    .filter(goesOnlyUp)
+    .filter(taker());
+  const flows = await fill(real, drawn.slice(0, 2 * HOST_FLOWS_MIN), scenarios[0]?.groups ?? []);
   if (flows < HOST_FLOWS_MIN) {
     return `only ${flows} flows could be added`;
   }
@@ -55,6 +55,28 @@ export async function compareHost(real: RealOvs, seed: number): Promise<string |
   }
   console.log(`oracle: a dumped host with ${flows} flows, ${packets.length} traces, no difference`);
   return null;
+}
+
+/**
+ * True for a flow that leads only to higher tables. With thousands of flows that lead back, one
+ * packet takes thousands of paths, and the live switch runs out of memory tracing them.
+ */
+function goesOnlyUp(flow: string): boolean {
+  const own = Number(/^table=(\d+)/.exec(flow)?.[1] ?? 0);
+  const to = [...flow.matchAll(/resubmit\(\d*,(\d+)\)|\btable=(\d+)/g)].slice(1);
+  return to.every((m) => Number(m[1] ?? m[2]) > own);
+}
+
+/** Tells which flows a switch takes, by trying them on one of ours: that is quick. */
+function taker(): (flow: string) => boolean {
+  const env = { clock: MACHINE_CLOCK, rng: new SeededRng(1), fs: new MemoryFileSystem() };
+  const vs = new VSwitch(env);
+  const run = (...argv: string[]) => runCommandLine(vs, argv).exit === 0;
+  run("ovs-vsctl", "add-br", "br0", "--", "set", "bridge", "br0", "fail_mode=secure");
+  for (const id of [1, 2, 3, 4]) {
+    run("ovs-ofctl", "-O", "OpenFlow15", "add-group", "br0", `group_id=${id},type=all`);
+  }
+  return (flow) => run("ovs-ofctl", "-O", "OpenFlow15", "add-flow", "br0", flow);
 }
 
 /** Adds what the switch takes; flows that it refuses are left out. */

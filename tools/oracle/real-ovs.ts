@@ -10,6 +10,7 @@ import type { Answer, Side } from "./side.ts";
 
 const SCHEMA = "/usr/share/openvswitch/vswitch.ovsschema";
 const DAEMON = "/usr/sbin/ovs-vswitchd";
+const DAEMON_KBYTES_MAX = 6_000_000;
 const START_MS_MAX = 20_000;
 
 /** True if the real thing can be started here. */
@@ -38,7 +39,9 @@ export class RealOvs implements Side {
     await this.wait(() => existsSync(join(this.dir, "db.sock")));
     await this.must("ovs-vsctl", "--no-wait", "--retry", "init");
     const dummy = ["--enable-dummy=system", "--disable-system", "--disable-system-route"];
-    this.daemon(DAEMON, [...dummy, ...quiet]);
+    // A limit on memory, so that a table that sends packets round and round ends the daemon alone.
+    const limited = `ulimit -v ${DAEMON_KBYTES_MAX}; exec "$0" "$@"`;
+    this.daemon("sh", ["-c", limited, DAEMON, ...dummy, ...quiet]);
     await this.wait(() => this.controlPath() !== undefined);
     await this.must("ovs-vsctl", "set", "Open_vSwitch", ".", "external_ids:ready=1");
   }
