@@ -27,9 +27,12 @@ const CONTEXT: readonly Slot[] = [
   K.metadata,
 ];
 
+/** The mask of the flow that is being written, overwritten by the next one. */
+const shown = newKey();
+
 /** What a flow has that is worth showing (ovs: match_wc_init and what flow_format drops). */
 function shownMask(flow: FlowKey): FlowKey {
-  const wc = newKey();
+  const wc = shown;
   wildcardsForPacket(flow, wc);
   fill(wc, K.metadata);
   for (let i = 0; i < REG_COUNT; i++) {

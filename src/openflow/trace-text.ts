@@ -65,42 +65,42 @@ export class TraceFormatter {
     const { xbridge, out } = step;
     const ports = this.#ports(xbridge);
     const tab = xbridge.tunTable;
-    const lines: string[] = [`Flow: ${formatFlow(step.flow, ports, tab)}\n`];
-    this.#details(step.nodes, 0, lines);
+    let text = `Flow: ${formatFlow(step.flow, ports, tab)}\n${this.#details(step.nodes, 0)}`;
     const final = isUnchanged(step) ? "unchanged" : formatFlow(out.flow, ports, tab);
-    lines.push(`\nFinal flow: ${final}\n`);
     const flow = this.#masked;
-    for (let i = 0; i < flow.length; i++) {
-      flow[i] = (step.flow[i] as number) & (out.wc[i] as number);
-    }
-    lines.push(`Megaflow: ${formatMatch({ flow, wc: out.wc, tab, tunMd: null }, ports)}\n`);
-    lines.push(`Datapath actions: ${formatOdpActions(out.odp, this.#names?.odpPorts ?? null)}`);
+    maskInto(flow, step.flow, out.wc);
+    const megaflow = formatMatch({ flow, wc: out.wc, tab, tunMd: null }, ports);
+    const actions = formatOdpActions(out.odp, this.#names?.odpPorts ?? null);
+    text += `\nFinal flow: ${final}\nMegaflow: ${megaflow}\nDatapath actions: ${actions}`;
     if (out.error !== "ok") {
-      lines.push(`\nTranslation failed (${XLATE_ERROR_TEXT[out.error]}), packet is dropped.\n`);
+      text += `\nTranslation failed (${XLATE_ERROR_TEXT[out.error]}), packet is dropped.\n`;
     } else {
-      lines.push(slowText(out.slow));
+      text += slowText(out.slow);
       if (step.executeError !== null) {
-        lines.push(`\nAction execution failed (${step.executeError})\n.`);
+        text += `\nAction execution failed (${step.executeError})\n.`;
       }
     }
-    return lines.join("");
+    return text;
   }
 
-  #details(nodes: readonly TraceNode[], level: number, out: string[]): void {
+  #details(nodes: readonly TraceNode[], level: number): string {
     const last = nodes.length - 1;
-    nodes.forEach((node, i) => {
+    let text = "";
+    for (let i = 0; i <= last; i++) {
+      const node = nodes[i] as TraceNode;
       const more = i !== last || isTerminal(node) ? 1 : 0;
       const indent = INDENT.repeat(level + more);
       if (node.kind === "bridge") {
         const title = nodeText(node);
-        out.push(`\n${indent}${title}\n${indent}${"-".repeat(title.length)}\n`);
+        text += `\n${indent}${title}\n${indent}${"-".repeat(title.length)}\n`;
       } else {
-        out.push(`${indent}${this.#line(node)}\n`);
+        text += `${indent}${this.#line(node)}\n`;
       }
       if ("subs" in node) {
-        this.#details(node.subs, level + 2 * more, out);
+        text += this.#details(node.subs, level + 2 * more);
       }
-    });
+    }
+    return text;
   }
 
   #line(node: TraceNode): string {
@@ -164,6 +164,12 @@ export class TraceFormatter {
       this.#ruleTexts.set(rule, { tab, text });
     }
     return text;
+  }
+}
+
+function maskInto(out: FlowKey, flow: FlowKey, wc: FlowKey): void {
+  for (let i = 0; i < out.length; i++) {
+    out[i] = (flow[i] as number) & (wc[i] as number);
   }
 }
 

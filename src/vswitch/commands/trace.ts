@@ -270,17 +270,23 @@ function resolveOdpFlow(
   return { bridge, flow };
 }
 
+const NO_PORTS: ReadonlyMap<string, number> = new Map();
+
+/** Ports of a datapath by name, if the text may name one. */
+function datapathPorts(backer: Backer | null, text: string): ReadonlyMap<string, number> {
+  if (backer === null || !text.includes("(")) {
+    return NO_PORTS;
+  }
+  return new Map(Array.from(backer.ports.values(), (p) => [p.name, p.odpPort]));
+}
+
 function resolveFlow(
   vs: VSwitch,
   args: readonly string[],
 ): { bridge: Bridge; flow: FlowKey } | { error: string } {
   const text = args[args.length - 1] ?? "";
   const backer = findBacker(vs, args);
-  const names = new Map<string, number>();
-  for (const p of backer?.ports.values() ?? []) {
-    names.set(p.name, p.odpPort);
-  }
-  const odp = resolveOdpFlow(vs, backer, text, names);
+  const odp = resolveOdpFlow(vs, backer, text, datapathPorts(backer, text));
   if (!("parseError" in odp)) {
     return odp;
   }
