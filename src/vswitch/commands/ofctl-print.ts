@@ -241,7 +241,10 @@ const MANY = Number.MAX_SAFE_INTEGER;
 
 export const OFCTL_PRINT_COMMANDS: readonly Command[] = [
   row("ofp-print", [1, 2], "Prints an OpenFlow message given as hex digits.", printMessage),
-  row("ofp-parse", [1, 1], "Prints the OpenFlow messages in a file.", parseMessages),
+  {
+    ...row("ofp-parse", [1, 1], "Prints the OpenFlow messages in a file.", parseMessages),
+    usage: "file",
+  },
   row("print-error", [1, 1], "Prints the numbers of an error in each version.", printError),
   row("encode-error-reply", [2, 2], "Prints the bytes of an error reply.", encodeError),
   row("encode-hello", [1, 1], "Prints the bytes of a hello for a set of versions.", printHello),
