@@ -3,7 +3,16 @@
 //
 // References: ovs: ofproto/ofproto-dpif.c run, port_run, bundle_run.
 
+import { K, newKey, set } from "../flow/flow-key.ts";
+import { newMatch } from "../flow/match.ts";
+import { OFPP } from "../flow/ofp-port.ts";
+import type { Bond } from "../openflow/bond.ts";
+import { OFP_NO_BUFFER } from "./native-wiring.ts";
 import { setPortEnable } from "../openflow/ofproto-ports.ts";
+import type { XBundle } from "../openflow/xbridge.ts";
+import { composeRarp, ETH_TYPE } from "../packet/ethernet.ts";
+import { PacketBuf } from "../packet/packet.ts";
+import { ethPushVlan } from "../packet/vlan.ts";
 import type { Bridge } from "./bridge.ts";
 import { isUp } from "./device.ts";
 
@@ -54,10 +63,38 @@ function runBonds(br: Bridge, nowMs: number): boolean {
       bond.setLink(xport, isUp(device), xport.mayEnable);
     }
     changed = bond.run("off", nowMs) || changed;
+    if (bond.shouldSendLearningPackets()) {
+      announceAddresses(br, xbundle, bond);
+    }
     bond.rebalance(nowMs);
     if (bond.activeMemberChanged) {
       br.vs.statusChanged();
     }
   }
   return changed;
+}
+
+/** Tells the neighbours of a bond by which member the addresses behind this bridge are now. */
+function announceAddresses(br: Bridge, xbundle: XBundle | null, bond: Bond): void {
+  const elsewhere = [...br.xbridge.ml.entries()].filter((e) => e.bundle !== xbundle);
+  const frames = elsewhere.map(({ hi, lo, vlan }) => {
+    const key = newKey();
+    key.set([hi, lo], K.dl_src.word);
+    const frame = new PacketBuf();
+    composeRarp(frame, hi, lo);
+    if (vlan !== 0) {
+      ethPushVlan(frame, ETH_TYPE.VLAN_8021Q, vlan);
+    }
+    return { frame, xport: bond.chooseOutput(key, null, vlan) };
+  });
+  for (const { frame, xport } of frames) {
+    if (xport !== null) {
+      const flowMetadata = newMatch();
+      set(flowMetadata.flow, K.in_port, OFPP.NONE);
+      const actions = [{ kind: "output", port: xport.ofpPort, maxLen: 0 }] as const;
+      const packet = frame.data().slice();
+      const po = { packet, bufferId: OFP_NO_BUFFER, flowMetadata, actions };
+      br.vs.packets?.packetOut(br, po, br.ofproto.tablesVersion);
+    }
+  }
 }

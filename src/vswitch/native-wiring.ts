@@ -13,7 +13,8 @@ import type { PacketBuf } from "../packet/packet.ts";
 import { macOf } from "./device.ts";
 import type { VSwitch } from "./vswitch.ts";
 
-const OFP_NO_BUFFER = 0xffffffff;
+/** No packet is kept in the switch. */
+export const OFP_NO_BUFFER = 0xffffffff;
 
 /** What a tunnel may know of a device; null if there is none. */
 function tunnelDevice(vs: VSwitch, name: string): TunnelDevice | null {
