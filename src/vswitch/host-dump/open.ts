@@ -212,7 +212,10 @@ function portsFor(
     notes.push({ kind: "used", text: `${descs.name}: ports of ${name}` });
     return parsePortDescs(descs.text).map((p) => plain(p.ofpPort, p.name));
   }
-  notes.push({ kind: "missing", text: `the ports of ${name}: those that its flows and groups name are made` });
+  notes.push({
+    kind: "missing",
+    text: `the ports of ${name}: those that its flows and groups name are made`,
+  });
   const texts = `${of.flows?.text ?? ""}\n${of.groups?.text ?? ""}`;
   return portsInFlows(texts).map((n) => plain(n, `${name}-port${n}`));
 }
