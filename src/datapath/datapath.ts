@@ -150,6 +150,8 @@ export class Datapath implements ExecuteEnv {
   private depth = 0;
   /** Keys to extract into, one per level of recirculation. */
   private readonly keys: FlowKey[] = [];
+  /** Keys whose flows are installed once their packets are through: a packet may come by again. */
+  private readonly missing: FlowKey[] = [];
   /** Batches that nobody has at the moment; hits borrow them. */
   private readonly batches: PacketBatch[] = [];
 
@@ -320,10 +322,17 @@ export class Datapath implements ExecuteEnv {
       return;
     }
     const install = result.install;
+    const pending = this.missing.some((k) => sameWords(k, key));
     // A flow that cannot be kept counts as a failed upcall, though its packet goes its way.
-    this.stats[install === null ? "lost" : "misses"]++;
+    this.stats[install === null || pending ? "lost" : "misses"]++;
+    this.missing.push(key);
     executeActions(this, PacketBatch.of(p), true, result.actions, key);
+    this.missing.pop();
     if (install === null) {
+      return;
+    }
+    if (pending) {
+      this.upcalls?.installed(install.owner, null);
       return;
     }
     exactNoVlan(install.mask);
@@ -484,6 +493,10 @@ export class Datapath implements ExecuteEnv {
     this.meters.set(meterId, new DpMeter(config, this.clock.nowMs()));
     return true;
   }
+}
+
+function sameWords(a: FlowKey, b: FlowKey): boolean {
+  return a.every((w, i) => w === b[i]);
 }
 
 /**
