@@ -18,7 +18,7 @@ import {
 } from "../openflow/mcast-snooping.ts";
 import type { MirrorSettings } from "../openflow/mirror.ts";
 import { N_TABLES } from "../openflow/ofproto.ts";
-import { ALL_VERSIONS, versionFromName } from "../openflow/protocol.ts";
+import { SUPPORTED_VERSIONS, versionFromString } from "../openflow/messages/version.ts";
 import type { XBundle } from "../openflow/xbridge.ts";
 import type { Row } from "../ovsdb/database.ts";
 import type { Bridge, BridgePort } from "./bridge.ts";
@@ -348,14 +348,14 @@ function allowedVersions(br: Bridge, row: Row): number {
   const names = row.texts("protocols");
   let bitmap = 0;
   for (const name of names) {
-    const version = versionFromName(name);
+    const version = versionFromString(name);
     if (version === 0) {
       br.vs.log.warn("ofp_protocol", `Unknown OpenFlow version: "${name}"`);
     } else {
       bitmap |= 1 << version;
     }
   }
-  return names.length === 0 || bitmap === 0 ? ALL_VERSIONS : bitmap;
+  return names.length === 0 || bitmap === 0 ? SUPPORTED_VERSIONS : bitmap;
 }
 
 export function configureDescription(br: Bridge, row: Row): void {

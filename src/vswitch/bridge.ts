@@ -11,7 +11,7 @@ import { MacLearning } from "../openflow/mac-learning.ts";
 import { Mbridge } from "../openflow/mirror.ts";
 import type { OfPort } from "../openflow/ofport.ts";
 import { Ofproto } from "../openflow/ofproto.ts";
-import { ALL_VERSIONS } from "../openflow/protocol.ts";
+import { SUPPORTED_VERSIONS } from "../openflow/messages/version.ts";
 import type { XBridge, XBundle, XPort } from "../openflow/xbridge.ts";
 import type { Row } from "../ovsdb/database.ts";
 import type { Uuid } from "../ovsdb/uuid.ts";
@@ -56,7 +56,7 @@ export class Bridge {
   /** The address when no port offers a better one. */
   readonly defaultMac: readonly [hi: number, lo: number];
   /** OpenFlow versions that connections may use: bits `1 << version`. */
-  versions = ALL_VERSIONS;
+  versions = SUPPORTED_VERSIONS;
 
   constructor(vs: VSwitch, row: Row, type: DpType) {
     this.vs = vs;

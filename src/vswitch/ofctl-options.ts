@@ -2,18 +2,15 @@
 //
 // Reference: ovs: utilities/ovs-ofctl.c parse_options; the errors are its texts.
 
+import { OFP, P } from "../flow/of-version.ts";
 import {
-  formatProtocols,
-  formatVersions,
-  OFP10,
-  OFP14,
-  P_ANY,
-  P_OF13_UP,
-  parseProtocols,
-  parseVersions,
-  protocolsOfVersions,
-  versionsOfProtocols,
-} from "../openflow/protocol.ts";
+  formatVersionBitmapNames,
+  protocolsFromString,
+  protocolsFromVersions,
+  protocolsToString,
+  protocolsToVersions,
+  versionsFromString,
+} from "../openflow/messages/version.ts";
 import { getoptLong, type OptSpec, type ParsedOpt } from "./getopt.ts";
 
 export interface SortKey {
@@ -41,7 +38,7 @@ export interface OfctlOptions {
   readonly verbosity: number;
   /** Bitmap of allowed OpenFlow versions, bit `1 << version`. */
   readonly versions: number;
-  /** Bits of `Proto` that may be used: -F and -O together. */
+  /** Bits of `P` that may be used: -F and -O together. */
   readonly protocols: number;
   /** The format chosen with -P, or undefined. */
   readonly packetInFormat: PacketInFormat | undefined;
@@ -197,11 +194,11 @@ const VALUES: Readonly<Record<string, (d: Draft, arg: string) => string | undefi
       ? undefined
       : `value ${arg} on -t or --timeout is invalid`,
   "flow-format": (d, arg) => {
-    const parsed = parseProtocols(arg);
-    if ("error" in parsed) {
+    const parsed = protocolsFromString(arg);
+    if (typeof parsed !== "number") {
       return parsed.error;
     }
-    d.protocols = parsed.protocols;
+    d.protocols = parsed;
     return undefined;
   },
   "packet-in-format": (d, arg) => {
@@ -209,18 +206,18 @@ const VALUES: Readonly<Record<string, (d: Draft, arg: string) => string | undefi
     return d.packetInFormat === undefined ? `unknown packet-in format \`${arg}'` : undefined;
   },
   protocols: (d, arg) => {
-    const parsed = parseVersions(arg);
-    if ("unknown" in parsed) {
-      return `Unknown OpenFlow version: "${parsed.unknown}"`;
+    const parsed = versionsFromString(arg);
+    if (typeof parsed !== "number") {
+      return parsed.error;
     }
-    d.versions = parsed.bitmap === 0 ? protocolDefaultVersions() : parsed.bitmap;
+    d.versions = parsed === 0 ? protocolDefaultVersions() : parsed;
     return undefined;
   },
 };
 
 /** What an empty -O list stands for. */
 function protocolDefaultVersions(): number {
-  return versionsOfProtocols(P_ANY);
+  return protocolsToVersions(P.ANY);
 }
 
 function apply(d: Draft, opt: ParsedOpt): string | undefined {
@@ -243,20 +240,20 @@ function apply(d: Draft, opt: ParsedOpt): string | undefined {
 
 /** Applies the rules that tie -O, -F and --bundle together. */
 function settleVersions(d: Draft): string | undefined {
-  const bundleVersions = versionsOfProtocols(P_OF13_UP);
+  const bundleVersions = protocolsToVersions(P.OF13_UP);
   if (d.bundle && !(d.versions & bundleVersions)) {
-    d.versions = (d.versions | (1 << OFP14)) & bundleVersions;
+    d.versions = (d.versions | (1 << OFP.v14)) & bundleVersions;
   }
-  const spoken = protocolsOfVersions(d.versions);
+  const spoken = protocolsFromVersions(d.versions);
   if (!(d.protocols & spoken)) {
     return (
-      `None of the enabled OpenFlow versions (${formatVersions(d.versions)}) supports ` +
-      `any of the enabled flow formats (${formatProtocols(d.protocols)}).  (Use -O to enable ` +
+      `None of the enabled OpenFlow versions (${formatVersionBitmapNames(d.versions)}) supports ` +
+      `any of the enabled flow formats (${protocolsToString(d.protocols)}).  (Use -O to enable ` +
       "additional OpenFlow versions or -F to enable additional flow formats.)"
     );
   }
   d.protocols &= spoken;
-  d.versions &= versionsOfProtocols(d.protocols);
+  d.versions &= protocolsToVersions(d.protocols);
   return undefined;
 }
 
@@ -293,8 +290,8 @@ export function parseOfctlOptions(args: readonly string[]): OfctlParsed {
     stats: true,
     names: undefined,
     verbosity: 0,
-    versions: 1 << OFP10,
-    protocols: P_ANY,
+    versions: 1 << OFP.v10,
+    protocols: P.ANY,
     packetInFormat: undefined,
     sort: [],
     keys: [],

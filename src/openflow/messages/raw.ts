@@ -412,12 +412,6 @@ function infoOf(h: Headers): Decoded<RawInfo> {
   return isStat(h) ? "OFPBRC_BAD_STAT" : "OFPBRC_BAD_TYPE";
 }
 
-/** What the log says about a message with unknown headers, or undefined if they are known. */
-export function unknownMsgText(b: Uint8Array, length: number): string | undefined {
-  const h = decodeHeaders(b, length);
-  return typeof h === "string" || typeof infoOf(h) !== "string" ? undefined : unknownText(h);
-}
-
 function unknownText(h: Headers): string {
   const stat = isStat(h) ? `, stat ${h.stat}` : "";
   const vendor = h.vendor !== 0 ? `, vendor 0x${h.vendor.toString(16)}, subtype ${h.subtype}` : "";

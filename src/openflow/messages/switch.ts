@@ -3,7 +3,7 @@
 import { OFP } from "../../flow/of-version.ts";
 import { Cursor, decodeUtf8, getU16 } from "../../lib/bytes.ts";
 import { actionBitmapFromOpenflow, actionBitmapToOpenflow } from "../actions/codec.ts";
-import { type Decoded, isErr, type OfpErr } from "./errors.ts";
+import type { Decoded } from "./errors.ts";
 import { pullPhyPorts, putPhyPort } from "./port.ts";
 import { finishMsg, type Msg, OFP_MSG_BYTES_MAX, type RawName, startMsg } from "./raw.ts";
 import { formatBits } from "./text.ts";
@@ -187,9 +187,4 @@ export function formatDesc(d: DescStats): string {
 /** A request without a body. */
 export function encodeEmpty(raw: RawName, version: number, xid: number): Uint8Array {
   return finishMsg(startMsg(raw, version, xid));
-}
-
-/** An error, or null if there is none: turns a decoded value into what a checker wants. */
-export function errorOf<T>(d: Decoded<T>): OfpErr | null {
-  return isErr(d) ? d : null;
 }
