@@ -7,7 +7,7 @@ import { K, newKey, set } from "../flow/flow-key.ts";
 import { newMatch } from "../flow/match.ts";
 import { OFPP } from "../flow/ofp-port.ts";
 import type { Bond } from "../openflow/bond.ts";
-import { OFP_NO_BUFFER } from "./native-wiring.ts";
+import { NO_BUFFER } from "../openflow/messages/types-flow.ts";
 import { setPortEnable } from "../openflow/ofproto-ports.ts";
 import type { XBundle } from "../openflow/xbridge.ts";
 import { composeRarp, ETH_TYPE } from "../packet/ethernet.ts";
@@ -93,7 +93,7 @@ function announceAddresses(br: Bridge, xbundle: XBundle | null, bond: Bond): voi
       set(flowMetadata.flow, K.in_port, OFPP.NONE);
       const actions = [{ kind: "output", port: xport.ofpPort, maxLen: 0 }] as const;
       const packet = frame.data().slice();
-      const po = { packet, bufferId: OFP_NO_BUFFER, flowMetadata, actions };
+      const po = { packet, bufferId: NO_BUFFER, flowMetadata, actions };
       br.vs.packets?.packetOut(br, po, br.ofproto.tablesVersion);
     }
   }

@@ -5,6 +5,7 @@ import { K, set } from "../flow/flow-key.ts";
 import { newMatch } from "../flow/match.ts";
 import { OFPP } from "../flow/ofp-port.ts";
 import type { DeviceAddress, TunnelDevice } from "../openflow/route-table.ts";
+import { NO_BUFFER } from "../openflow/messages/types-flow.ts";
 import { dpifPortName } from "../openflow/tunnel-config.ts";
 import type { TunnelPort } from "../openflow/tunnel-ports.ts";
 import type { XPort } from "../openflow/xbridge.ts";
@@ -12,9 +13,6 @@ import { RESUBMIT_DEPTH_MAX } from "../openflow/xlate-ctx.ts";
 import type { PacketBuf } from "../packet/packet.ts";
 import { macOf } from "./device.ts";
 import type { VSwitch } from "./vswitch.ts";
-
-/** No packet is kept in the switch. */
-export const OFP_NO_BUFFER = 0xffffffff;
 
 /** What a tunnel may know of a device; null if there is none. */
 function tunnelDevice(vs: VSwitch, name: string): TunnelDevice | null {
@@ -44,7 +42,7 @@ function sendToTable(vs: VSwitch, xport: XPort, packet: PacketBuf): void {
   const flowMetadata = newMatch();
   set(flowMetadata.flow, K.in_port, xport.ofpPort);
   const actions = [{ kind: "output", port: OFPP.TABLE, maxLen: 0 }] as const;
-  const po = { packet: packet.data().slice(), bufferId: OFP_NO_BUFFER, flowMetadata, actions };
+  const po = { packet: packet.data().slice(), bufferId: NO_BUFFER, flowMetadata, actions };
   vs.packets.packetOut(br, po, br.ofproto.tablesVersion);
 }
 
