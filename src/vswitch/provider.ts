@@ -4,6 +4,7 @@
 // packet path, without which they are refused. References: ovs: ofproto/ofproto-dpif.c (the part
 // of ofproto_class that this interface keeps).
 
+import { unknownCounters } from "../openflow/messages/port-stats.ts";
 import { getU, isZero, K, newKey } from "../flow/flow-key.ts";
 import { expandMiniMatch } from "../flow/minimatch.ts";
 import type { Action } from "../openflow/actions/types.ts";
@@ -234,25 +235,6 @@ function unsupportedAction(a: Action, s: DpSupport): Unsupported | null {
     }
   }
   return null;
-}
-
-/** Counters of which none is known. */
-export function unknownCounters(): PortCounters {
-  return {
-    rxPackets: U64_MAX,
-    txPackets: U64_MAX,
-    rxBytes: U64_MAX,
-    txBytes: U64_MAX,
-    rxErrors: U64_MAX,
-    txErrors: U64_MAX,
-    rxDropped: U64_MAX,
-    txDropped: U64_MAX,
-    collisions: U64_MAX,
-    rxFrameErrors: U64_MAX,
-    rxOverErrors: U64_MAX,
-    rxCrcErrors: U64_MAX,
-    rfc2819: {},
-  };
 }
 
 /** What the device of an interface has counted. */

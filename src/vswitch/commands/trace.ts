@@ -12,7 +12,6 @@ import { extractWithFlow } from "../../flow/flow-metadata.ts";
 import { type FlowKey, K, newKey, set } from "../../flow/flow-key.ts";
 import { wildcardsForPacket } from "../../flow/flow-wildcards.ts";
 import type { Match } from "../../flow/match.ts";
-import type { NameMap } from "../../flow/ofp-port.ts";
 import { checkConsistency, parseActions } from "../../openflow/actions/actions.ts";
 import type { Action } from "../../openflow/actions/types.ts";
 import { checkActions } from "../../openflow/flow-mod.ts";
@@ -21,6 +20,7 @@ import { traceToJson } from "../../openflow/trace-json.ts";
 import { ofprotoTrace } from "../../openflow/trace-run.ts";
 import { TraceFormatter, type TraceNames } from "../../openflow/trace-text.ts";
 import { geneveToKey } from "../../openflow/tunnel-options.ts";
+import { portsOf } from "../port-names.ts";
 import { xlateLookup } from "../../openflow/xlate-lookup.ts";
 import type { XBridge } from "../../openflow/xbridge.ts";
 import { PacketBuf } from "../../packet/packet.ts";
@@ -219,21 +219,6 @@ function findBacker(vs: VSwitch, args: readonly string[]): Backer | null {
   }
   const all = [...vs.backers.values()];
   return all.length === 1 ? (all[0] ?? null) : null;
-}
-
-/** Names of a bridge's OpenFlow ports. */
-function portsOf(xbridge: XBridge): NameMap {
-  return {
-    nameOf: (number) => xbridge.xports.get(number)?.name ?? null,
-    numberOf: (name) => {
-      for (const p of xbridge.xports.values()) {
-        if (p.name === name) {
-          return p.ofpPort;
-        }
-      }
-      return null;
-    },
-  };
 }
 
 /** What a flow of a datapath stands for. */
