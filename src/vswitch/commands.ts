@@ -25,6 +25,7 @@ import { DPCTL_DP_COMMANDS, dpctlList } from "./commands/dpctl-dps.ts";
 import { DPIF_COMMANDS } from "./commands/dpif.ts";
 import { DPIF_NETDEV_COMMANDS } from "./commands/dpif-netdev.ts";
 import { BOND_COMMANDS } from "./commands/bond.ts";
+import { DPCTL_NORMALIZE } from "./commands/dpctl-normalize.ts";
 import { DPCTL_TEXT_COMMANDS } from "./commands/dpctl-text.ts";
 import { FDB_COMMANDS } from "./commands/fdb.ts";
 import { MDB_COMMANDS } from "./commands/mdb.ts";
@@ -78,6 +79,7 @@ export const COMMANDS: readonly Command[] = [
   ...TNL_COMMANDS,
   ...ROUTE_COMMANDS,
   ...DPCTL_TEXT_COMMANDS,
+  DPCTL_NORMALIZE,
   ...VSCTL_COMMANDS,
   ...OFCTL_COMMANDS,
   ...OFCTL_PARSE_COMMANDS,

@@ -98,6 +98,11 @@ export class VSwitch {
   readonly dummyMacs = new DummyMacs();
   readonly ctTimeouts = new CtTimeouts();
   readonly coverage = new Coverage();
+  /** Ways to look datapath flows up, with their priorities (dpif-netdev/subtable-lookup-*). */
+  readonly lookupPriorities = new Map([
+    ["autovalidator", 0],
+    ["generic", 1],
+  ]);
   /** The daemon was told to end: ovs-appctl finds it no more. */
   stopped = false;
   settings: SwitchSettings = DEFAULT_SETTINGS;

@@ -17,6 +17,7 @@ import type { VSwitch } from "../vswitch.ts";
 export const ERRNO = {
   ENOENT: "No such file or directory",
   EINVAL: "Invalid argument",
+  ESRCH: "No such process",
   EPERM: "Operation not permitted",
   ENODEV: "No such device",
   EEXIST: "File exists",

@@ -231,15 +231,17 @@ function human(bytes: number): string {
   return "";
 }
 
+const UFID = /^ufid:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/i;
+
 function getFlow(r: DpctlRun): void {
   const pair = r.open(3);
   if (pair === null) {
     return;
   }
   const text = r.argv[r.argv.length - 1] as string;
-  if (!text.startsWith("ufid:")) {
+  if (!UFID.test(text)) {
     // As in OVS, this error does not make the command fail.
-    r.note("parsing flow ufid");
+    r.note(text.startsWith("ufid:") ? "parsing flow ufid (Invalid argument)" : "parsing flow ufid");
     return;
   }
   const f = findUfid(pair, text);

@@ -14,6 +14,7 @@ import type { DatapathPair } from "../packets.ts";
 import { packetsOf } from "./dpctl-params.ts";
 
 const ANY = Number.MAX_SAFE_INTEGER;
+const LOOKUP_PRIORITY_MAX = 255;
 
 /** Datapaths in question: the one that is named, or all. */
 function pairs(ctx: CommandContext, argv: readonly string[]): readonly DatapathPair[] {
@@ -69,10 +70,26 @@ function statsClear(ctx: CommandContext, argv: readonly string[]): Reply {
   return appctlOk();
 }
 
-const LOOKUP_TEXT = `Available dpcls implementations:
-  autovalidator (Use count: 0, Priority: 0)
-  generic (Use count: 0, Priority: 1)
-`;
+function lookupShow(ctx: CommandContext): Reply {
+  const lines = [...ctx.vs.lookupPriorities].map(
+    ([name, priority]) => `  ${name} (Use count: 0, Priority: ${priority})\n`,
+  );
+  return appctlOk(`Available dpcls implementations:\n${lines.join("")}`);
+}
+
+/** No thread polls, so that a priority is remembered and changes nothing. */
+function lookupSet(ctx: CommandContext, argv: readonly string[]): Reply {
+  const [, name = "", text = ""] = argv;
+  const priority = Number.parseInt(text, 10) || 0;
+  if (priority < 0 || priority > LOOKUP_PRIORITY_MAX) {
+    return appctlError("error converting priority, use integer in range 0-255\n");
+  }
+  if (!ctx.vs.lookupPriorities.has(name)) {
+    return appctlError("error, subtable lookup function not found\n");
+  }
+  ctx.vs.lookupPriorities.set(name, priority);
+  return appctlOk("Lookup priority change affected 0 dpcls ports and 0 subtables.\n");
+}
 
 type Run = (ctx: CommandContext, argv: readonly string[]) => Reply;
 
@@ -123,26 +140,20 @@ export const DPIF_NETDEV_COMMANDS: readonly Command[] = [
     text(""),
   ),
   row("bond-show", "[dp]", [0, 1], "Shows the bonds that the datapath spreads itself.", bondShow),
-  row(
-    "subtable-lookup-info-get",
-    "",
-    [0, 0],
-    "Names the ways to look flows up.",
-    text(LOOKUP_TEXT),
-  ),
+  row("subtable-lookup-info-get", "", [0, 0], "Names the ways to look flows up.", lookupShow),
   row(
     "subtable-lookup-prio-get",
-    "",
+    undefined,
     [0, 0],
     "Names the ways to look flows up.",
-    text(LOOKUP_TEXT),
+    lookupShow,
   ),
   row(
     "subtable-lookup-prio-set",
     "[lookup_func] [prio]",
     [2, 2],
-    "Refused: there is one way.",
-    () => appctlError("error, no implementation can be chosen here"),
+    "Gives a way to look flows up a priority.",
+    lookupSet,
   ),
   row(
     "dpif-impl-get",

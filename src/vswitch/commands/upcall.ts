@@ -13,6 +13,9 @@ import {
 import type { DatapathPair } from "../packets.ts";
 import { packetsOf } from "./dpctl-params.ts";
 
+/** The number that the one revalidator thread has on a machine of two processors. */
+const REVALIDATOR_THREAD = 4;
+
 function pairs(ctx: CommandContext): readonly DatapathPair[] {
   return packetsOf(ctx.vs)?.all() ?? [];
 }
@@ -26,7 +29,7 @@ function show(ctx: CommandContext): Reply {
     s += `(limit ${udpif.flowLimit})\n`;
     s += "  dump duration : 1ms\n  ufid enabled : true\n\n";
     // Everything is one thread here, which goes by the number of a revalidator.
-    s += `  0: (keys ${n})\n`;
+    s += `  ${REVALIDATOR_THREAD}: (keys ${n})\n`;
   }
   return appctlOk(s);
 }
