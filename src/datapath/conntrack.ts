@@ -75,6 +75,8 @@ export class Conntrack implements CtProvider {
   maxConns = CT_CONNS_MAX;
   /** There are connections that the switch has not seen itself. */
   restored = false;
+  /** Told of each connection that a packet founds. */
+  onFounded: ((conn: Conn) => void) | null = null;
   private readonly env: CtEnv;
   private readonly table: ConnTable;
   private readonly conns = new Set<Conn>();
@@ -428,6 +430,7 @@ export class Conntrack implements CtProvider {
     }
     this.insert(conn, call.nat !== null);
     this.limits.admit(conn, limit);
+    this.onFounded?.(conn);
     return conn;
   }
 

@@ -30,6 +30,8 @@ export function counterTable<N extends string>(
 export class Counters<N extends string> {
   readonly table: CounterTable<N>;
   readonly counts: Float64Array;
+  /** Increments of all counters together, so that a change is seen at a glance. */
+  total = 0;
 
   constructor(table: CounterTable<N>) {
     this.table = table;
@@ -39,6 +41,7 @@ export class Counters<N extends string> {
   inc(name: N, by = 1): void {
     const i = this.table.index[name];
     this.counts[i] = (this.counts[i] as number) + by;
+    this.total += by;
   }
 
   get(name: N): number {
@@ -55,5 +58,6 @@ export class Counters<N extends string> {
 
   reset(): void {
     this.counts.fill(0);
+    this.total = 0;
   }
 }
