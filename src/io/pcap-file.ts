@@ -5,13 +5,16 @@
 import { closeSync, fstatSync, openSync, readSync, writeSync } from "node:fs";
 import type { ParseError } from "../lib/errors.ts";
 import {
+  PCAP_RECORD_BYTES,
+  PCAPNG_DATA_OFS,
   PcapDecoder,
   type PcapRecord,
   pcapHeader,
   pcapngInterface,
-  pcapngPacket,
+  pcapngPacketBytes,
   pcapngSection,
-  pcapRecord,
+  putPcapngPacket,
+  putPcapRecord,
 } from "../packet/pcap-format.ts";
 
 /** Bytes read or collected at a time. */
@@ -62,6 +65,16 @@ export class PcapReader {
     return this.decoder.interfaceName(iface);
   }
 
+  /** Whether time stamps may be finer than microseconds, as far as the file has been read. */
+  get hasNanos(): boolean {
+    return this.decoder.hasNanos;
+  }
+
+  /** The file is a pcapng, as far as it has been read. */
+  get isNg(): boolean {
+    return this.decoder.isNg;
+  }
+
   close(): void {
     closeSync(this.fd);
   }
@@ -75,26 +88,53 @@ export class PcapReader {
   }
 }
 
+/** Bytes that a file without much to write collects. */
+const FIRST_BUFFER_BYTES = 4096;
+/** Shorter runs of bytes are copied one by one, which is faster than a view on them. */
+const COPY_LOOP_BYTES_MAX = 96;
+
 /** Collects bytes and writes them to a file in big pieces. */
 class BufferedFile {
-  private readonly fd: number;
-  private readonly buf = new Uint8Array(PCAP_CHUNK_BYTES);
+  /** What has been collected is `buf[0, n)`. */
+  buf = new Uint8Array(FIRST_BUFFER_BYTES);
   private n = 0;
+  private readonly fd: number;
 
   constructor(path: string) {
     this.fd = openSync(path, "w");
   }
 
-  write(bytes: Uint8Array): void {
-    if (this.n + bytes.length > this.buf.length) {
-      this.flush();
+  /** Makes room for so many bytes, which the caller writes into `buf` from the answer on. */
+  room(bytes: number): number {
+    if (this.n + bytes > this.buf.length) {
+      if (this.buf.length < PCAP_CHUNK_BYTES || bytes > this.buf.length) {
+        const wanted = Math.min(PCAP_CHUNK_BYTES, 4 * this.buf.length);
+        const bigger = new Uint8Array(Math.max(wanted, this.n + bytes));
+        bigger.set(this.buf.subarray(0, this.n));
+        this.buf = bigger;
+      } else {
+        this.flush();
+      }
     }
-    if (bytes.length > this.buf.length) {
-      writeAll(this.fd, bytes);
+    const at = this.n;
+    this.n += bytes;
+    return at;
+  }
+
+  write(bytes: Uint8Array): void {
+    const at = this.room(bytes.length);
+    this.buf.set(bytes, at);
+  }
+
+  copy(at: number, bytes: Uint8Array, from: number, to: number): void {
+    const { buf } = this;
+    if (to - from > COPY_LOOP_BYTES_MAX) {
+      buf.set(bytes.subarray(from, to), at);
       return;
     }
-    this.buf.set(bytes, this.n);
-    this.n += bytes.length;
+    for (let i = from, o = at; i < to; i++, o++) {
+      buf[o] = bytes[i] as number;
+    }
   }
 
   flush(): void {
@@ -115,6 +155,13 @@ function writeAll(fd: number, bytes: Uint8Array): void {
   }
 }
 
+/** Part of an array of bytes. */
+export interface ByteRange {
+  readonly bytes: Uint8Array;
+  readonly from: number;
+  readonly to: number;
+}
+
 /** A classic file with nanosecond or microsecond time stamps. */
 export class PcapWriter {
   private readonly file: BufferedFile;
@@ -127,7 +174,16 @@ export class PcapWriter {
   }
 
   write(data: Uint8Array, sec: number, nsec: number): void {
-    this.file.write(pcapRecord(data, sec, this.nanos ? nsec : Math.floor(nsec / 1000)));
+    this.writeRange({ bytes: data, from: 0, to: data.length }, sec, nsec);
+  }
+
+  /** Writes the packet `bytes[from, to)`. */
+  writeRange(p: ByteRange, sec: number, nsec: number): void {
+    const { file } = this;
+    const n = p.to - p.from;
+    const at = file.room(PCAP_RECORD_BYTES + n);
+    putPcapRecord(file.buf, at, n, sec, this.nanos ? nsec : Math.floor(nsec / 1000));
+    file.copy(at + PCAP_RECORD_BYTES, p.bytes, p.from, p.to);
   }
 
   close(): void {
@@ -152,7 +208,16 @@ export class PcapngWriter {
   }
 
   write(iface: number, data: Uint8Array, sec: number, nsec: number): void {
-    this.file.write(pcapngPacket(iface, data, sec, nsec));
+    this.writeRange(iface, { bytes: data, from: 0, to: data.length }, sec, nsec);
+  }
+
+  /** Writes the packet `bytes[from, to)`. */
+  writeRange(iface: number, p: ByteRange, sec: number, nsec: number): void {
+    const { file } = this;
+    const n = p.to - p.from;
+    const at = file.room(pcapngPacketBytes(n));
+    putPcapngPacket(file.buf, at, { iface, bytes: n, sec, nsec });
+    file.copy(at + PCAPNG_DATA_OFS, p.bytes, p.from, p.to);
   }
 
   close(): void {

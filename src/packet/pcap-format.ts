@@ -30,19 +30,35 @@ const NG_EPB = 6;
 const OPT_IF_NAME = 2;
 const OPT_IF_TSRESOL = 9;
 const OPT_IF_TSOFFSET = 14;
+const OPT_EPB_FLAGS = 2;
+const GZIP_MAGIC = 0x1f8b;
+const DIRECTION_MASK = 3;
+const MICROS_PER_SEC = 1_000_000;
+const NANOS_PER_SEC = 1_000_000_000;
 
-/** One packet of a capture. The object and its data are reused for the next record. */
-export interface PcapRecord {
+/** Which way a packet went through the interface, where the file says so. */
+export const DIRECTION = { UNKNOWN: 0, INBOUND: 1, OUTBOUND: 2 } as const;
+
+/** One packet of a capture. The object and its bytes are reused for the next record. */
+export class PcapRecord {
   /** Seconds since 1970 and nanoseconds within the second. */
-  sec: number;
-  nsec: number;
-  /** A view on the captured bytes, valid until the decoder is called again. */
-  data: Uint8Array;
+  sec = 0;
+  nsec = 0;
+  /** The captured bytes are `bytes[from, to)`, valid until the decoder is called again. */
+  bytes: Uint8Array = new Uint8Array(0);
+  from = 0;
+  to = 0;
   /** Length on the wire, which may be more than was captured. */
-  origBytes: number;
-  linkType: number;
+  origBytes = 0;
+  linkType: number = LINKTYPE.ETHERNET;
   /** Number of the interface within a pcapng section, 0 for classic files. */
-  iface: number;
+  iface = 0;
+  direction: number = DIRECTION.UNKNOWN;
+
+  /** A view on the captured bytes. */
+  get data(): Uint8Array {
+    return this.bytes.subarray(this.from, this.to);
+  }
 }
 
 interface NgInterface {
@@ -50,7 +66,7 @@ interface NgInterface {
   readonly name: string;
   readonly snapBytes: number;
   /** Time stamps count units of 1/unitsPerSec; exact for powers of 10 and 2. */
-  readonly unitsPerSec: bigint;
+  readonly unitsPerSec: number;
   readonly offsetSec: number;
 }
 
@@ -59,14 +75,7 @@ type Format = "unknown" | "classic" | "ng" | "failed";
 export class PcapDecoder {
   /** What is wrong, once next() has given "error". */
   error: ParseError | null = null;
-  readonly record: PcapRecord = {
-    sec: 0,
-    nsec: 0,
-    data: new Uint8Array(0),
-    origBytes: 0,
-    linkType: LINKTYPE.ETHERNET,
-    iface: 0,
-  };
+  readonly record = new PcapRecord();
   private buf = new Uint8Array(65536);
   private at = 0;
   private end = 0;
@@ -129,6 +138,16 @@ export class PcapDecoder {
     return this.interfaces[iface]?.name ?? "";
   }
 
+  /** Whether time stamps may be finer than microseconds, as far as the file has been read. */
+  get hasNanos(): boolean {
+    return this.nanos || this.interfaces.some((i) => i.unitsPerSec > MICROS_PER_SEC);
+  }
+
+  /** The file is a pcapng, as far as it has been read. */
+  get isNg(): boolean {
+    return this.format === "ng";
+  }
+
   private fail(message: string): "error" {
     const offset = this.base + this.at;
     this.error = { message: `${message} (at byte ${offset})`, text: "", offset };
@@ -168,9 +187,11 @@ export class PcapDecoder {
     this.little = swapped === MAGIC_US || swapped === MAGIC_NS;
     const m = this.little ? swapped : magic;
     if (m !== MAGIC_US && m !== MAGIC_NS) {
-      return this.fail(
-        `bad magic 0x${magic.toString(16).padStart(8, "0")}: no pcap or pcapng file`,
-      );
+      const what =
+        magic >>> 16 === GZIP_MAGIC
+          ? "a gzip file, to be unpacked first"
+          : "no pcap or pcapng file";
+      return this.fail(`bad magic 0x${magic.toString(16).padStart(8, "0")}: ${what}`);
     }
     if (!this.has(PCAP_HEADER_BYTES)) {
       return "more";
@@ -201,9 +222,11 @@ export class PcapDecoder {
     r.origBytes = this.u32(12);
     r.linkType = this.linkType;
     r.iface = 0;
-    const from = this.at + PCAP_RECORD_BYTES;
-    r.data = this.buf.subarray(from, from + bytes);
-    this.at = from + bytes;
+    r.direction = DIRECTION.UNKNOWN;
+    r.bytes = this.buf;
+    r.from = this.at + PCAP_RECORD_BYTES;
+    r.to = r.from + bytes;
+    this.at = r.to;
     return "record";
   }
 
@@ -279,17 +302,35 @@ export class PcapDecoder {
     const simple = p.dataOfs === 12;
     r.sec = 0;
     r.nsec = 0;
+    r.direction = DIRECTION.UNKNOWN;
     if (!simple) {
-      const units = (BigInt(this.u32(12)) << 32n) | BigInt(this.u32(16));
-      r.sec = Number(units / desc.unitsPerSec) + desc.offsetSec;
-      r.nsec = Number(((units % desc.unitsPerSec) * 1000000000n) / desc.unitsPerSec);
+      readTime(r, this.u32(12), this.u32(16), desc);
+      r.direction = this.readDirection(p.dataOfs + p.captured, p.bytes);
     }
     r.origBytes = simple ? this.u32(8) : this.u32(24);
     r.linkType = desc.linkType;
     r.iface = p.iface;
-    const from = this.at + p.dataOfs;
-    r.data = this.buf.subarray(from, from + p.captured);
+    r.bytes = this.buf;
+    r.from = this.at + p.dataOfs;
+    r.to = r.from + p.captured;
     return "record";
+  }
+
+  /** The direction among the options of a packet block, which begin behind its data. */
+  private readDirection(dataEnd: number, bytes: number): number {
+    let o = dataEnd + ((4 - (dataEnd & 3)) & 3);
+    while (o + 4 <= bytes - 4) {
+      const code = this.u16(o);
+      const len = this.u16(o + 2);
+      if (code === 0) {
+        break;
+      }
+      if (code === OPT_EPB_FLAGS && len === 4 && o + 8 <= bytes - 4) {
+        return this.u32(o + 4) & DIRECTION_MASK;
+      }
+      o += 4 + len + ((4 - (len & 3)) & 3);
+    }
+    return DIRECTION.UNKNOWN;
   }
 
   private readInterface(bytes: number): "error" | "again" {
@@ -300,7 +341,7 @@ export class PcapDecoder {
       return this.fail(`more than ${PCAPNG_INTERFACES_MAX} interfaces`);
     }
     let name = "";
-    let unitsPerSec = 1000000n;
+    let unitsPerSec = MICROS_PER_SEC;
     let offsetSec = 0;
     let o = 16;
     while (o + 4 <= bytes - 4) {
@@ -314,8 +355,7 @@ export class PcapDecoder {
         name = decodeUtf8(this.buf, at, at + len);
       } else if (code === OPT_IF_TSRESOL && len >= 1) {
         const v = this.buf[at] as number;
-        const exp = BigInt(v & 0x7f);
-        unitsPerSec = (v & 0x80) !== 0 ? 2n ** exp : 10n ** exp;
+        unitsPerSec = ((v & 0x80) !== 0 ? 2 : 10) ** (v & 0x7f);
       } else if (code === OPT_IF_TSOFFSET && len >= 8) {
         const words = this.little
           ? [this.u32(o + 8), this.u32(o + 4)]
@@ -329,6 +369,40 @@ export class PcapDecoder {
     this.interfaces.push({ linkType, name, snapBytes: this.u32(12), unitsPerSec, offsetSec });
     return "again";
   }
+}
+
+/** Units up to which 16 more bits of a remainder are exact in a double. */
+const EXACT_UNITS_MAX = 2 ** 37;
+
+/** Time of 64 bits in units of an interface. */
+function readTime(r: PcapRecord, hi: number, lo: number, desc: NgInterface): void {
+  const d = desc.unitsPerSec;
+  if (d > EXACT_UNITS_MAX || d > NANOS_PER_SEC * 8) {
+    const units = (BigInt(hi) << 32n) | BigInt(lo);
+    const per = BigInt(d);
+    r.sec = Number(units / per) + desc.offsetSec;
+    r.nsec = Number(((units % per) * BigInt(NANOS_PER_SEC)) / per);
+    return;
+  }
+  // Long division with digits of 16 bits, without a BigInt for each packet.
+  let rest = hi % d;
+  let quotient = Math.floor(hi / d);
+  for (let shift = 16; shift >= 0; shift -= 16) {
+    const part = rest * 65536 + ((lo >>> shift) & 0xffff);
+    const q = Math.floor(part / d);
+    quotient = quotient * 65536 + q;
+    rest = part - q * d;
+  }
+  r.sec = quotient + desc.offsetSec;
+  r.nsec = d === NANOS_PER_SEC ? rest : nanosOf(rest, d);
+}
+
+/** `rest / d` seconds in nanoseconds, rounded down. */
+function nanosOf(rest: number, d: number): number {
+  if (d <= MICROS_PER_SEC) {
+    return Math.floor((rest * NANOS_PER_SEC) / d); // less than 2**53, so that it is exact
+  }
+  return Number((BigInt(rest) * BigInt(NANOS_PER_SEC)) / BigInt(d));
 }
 
 function swap32(v: number): number {
@@ -349,12 +423,23 @@ export function pcapHeader(snapBytes = 1518, nanos = false): Uint8Array {
 /** Header and data of one record for a file begun with pcapHeader(). `subsec` is in its unit. */
 export function pcapRecord(data: Uint8Array, sec: number, subsec: number): Uint8Array {
   const b = new Uint8Array(PCAP_RECORD_BYTES + data.length);
-  putU32le(b, 0, sec);
-  putU32le(b, 4, subsec);
-  putU32le(b, 8, data.length);
-  putU32le(b, 12, data.length);
+  putPcapRecord(b, 0, data.length, sec, subsec);
   b.set(data, PCAP_RECORD_BYTES);
   return b;
+}
+
+/** The header of a record of `bytes` bytes, written at a place. */
+export function putPcapRecord(
+  b: Uint8Array,
+  at: number,
+  bytes: number,
+  sec: number,
+  subsec: number,
+): void {
+  putU32le(b, at, sec);
+  putU32le(b, at + 4, subsec);
+  putU32le(b, at + 8, bytes);
+  putU32le(b, at + 12, bytes);
 }
 
 function ngBlock(type: number, body: Uint8Array): Uint8Array {
@@ -398,13 +483,46 @@ export function pcapngPacket(
   sec: number,
   nsec: number,
 ): Uint8Array {
-  const units = BigInt(sec) * 1000000000n + BigInt(nsec);
-  const body = new Uint8Array(20 + data.length);
-  putU32le(body, 0, iface);
-  putU32le(body, 4, Number((units >> 32n) & 0xffffffffn));
-  putU32le(body, 8, Number(units & 0xffffffffn));
-  putU32le(body, 12, data.length);
-  putU32le(body, 16, data.length);
-  body.set(data, 20);
-  return ngBlock(NG_EPB, body);
+  const b = new Uint8Array(pcapngPacketBytes(data.length));
+  putPcapngPacket(b, 0, { iface, bytes: data.length, sec, nsec });
+  b.set(data, PCAPNG_DATA_OFS);
+  return b;
+}
+
+/** Where the data of a packet block begins. */
+export const PCAPNG_DATA_OFS = 28;
+
+/** Bytes of the block of a packet. */
+export function pcapngPacketBytes(dataBytes: number): number {
+  return PCAPNG_DATA_OFS + ((dataBytes + 3) & ~3) + 4;
+}
+
+/** The block of a packet without its data, written at a place. */
+export function putPcapngPacket(
+  b: Uint8Array,
+  at: number,
+  p: {
+    readonly iface: number;
+    readonly bytes: number;
+    readonly sec: number;
+    readonly nsec: number;
+  },
+): void {
+  const total = pcapngPacketBytes(p.bytes);
+  putU32le(b, at, NG_EPB);
+  putU32le(b, at + 4, total);
+  putU32le(b, at + 8, p.iface);
+  // Nanoseconds since 1970, 64 bits, from products that a double holds.
+  const low = (p.sec & 0xffff) * NANOS_PER_SEC + p.nsec;
+  const high = (p.sec >>> 16) * NANOS_PER_SEC;
+  const lo = (high % 65536) * 65536 + (low % 2 ** 32);
+  const hi = Math.floor(high / 65536) + Math.floor(low / 2 ** 32) + Math.floor(lo / 2 ** 32);
+  putU32le(b, at + 12, hi >>> 0);
+  putU32le(b, at + 16, lo >>> 0);
+  putU32le(b, at + 20, p.bytes);
+  putU32le(b, at + 24, p.bytes);
+  for (let i = at + PCAPNG_DATA_OFS + p.bytes; i < at + total - 4; i++) {
+    b[i] = 0;
+  }
+  putU32le(b, at + total - 4, total);
 }
