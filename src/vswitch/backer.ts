@@ -7,7 +7,8 @@
 import { type DpSupport, ODPP_NONE, userspaceSupport } from "../openflow/xbridge.ts";
 import type { Device } from "./device.ts";
 
-export type DpType = "system" | "netdev";
+export const DP_TYPES = ["dummy", "netdev", "system"] as const;
+export type DpType = (typeof DP_TYPES)[number];
 
 /** Ports are searched up to here (ovs: UINT16_MAX). */
 export const DP_PORTS_MAX = 0xffff;
@@ -76,7 +77,7 @@ export class Backer {
     if (preset !== undefined && !this.ports.has(preset)) {
       return preset;
     }
-    const digits = this.type === "system" ? /\d+/.exec(name)?.[0] : undefined;
+    const digits = this.type !== "netdev" ? /\d+/.exec(name)?.[0] : undefined;
     if (digits !== undefined) {
       const wanted = Number(digits) + (name.startsWith("br") ? 100 : 0);
       if (wanted > 0 && wanted < ODPP_NONE && !this.ports.has(wanted)) {

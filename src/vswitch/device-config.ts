@@ -19,21 +19,58 @@ const DEFAULT_PORTS: Readonly<Record<string, number>> = {
 /** Tunnels whose packets have no Ethernet header by default. */
 const L3_TYPES = new Set(["lisp", "gtpu", "bareudp"]);
 
+/** Queues that a dummy device may have. */
+export const DUMMY_QUEUES_MAX = 1024;
+const ERSPAN_TYPES: ReadonlySet<string> = new Set(["erspan", "ip6erspan"]);
+
 /** Options in the order of their names, as ` key=value` joined by commas; "" if there are none. */
 export function formatDeviceConfig(d: Device): string {
   const config = new Map<string, string>();
-  if (d.type === "patch") {
+  if (d.type === "dummy-pmd") {
+    queues(d, config);
+  } else if (d.type === "patch") {
     config.set("peer", d.peer ?? "");
   } else if (d.tunnel !== null) {
     addresses(d.tunnel, config);
     keys(d.tunnel, config);
     headers(d.type, d.tunnel, config);
-    if (d.type === "erspan" || d.type === "ip6erspan") {
+    if (ERSPAN_TYPES.has(d.type)) {
       erspan(d.tunnel, config);
     }
   }
+  return formatConfig(config);
+}
+
+/**
+ * The same of a tunnel port of the datapath, such as `vxlan_sys_4789`: a device that only knows
+ * the port of its name. Its kind of packets is not set, which prints as that of an aware port.
+ */
+export function formatVportConfig(name: string, type: string): string {
+  const config = new Map([["packet_type", "ptap"]]);
+  const port = Number(/_sys_(\d+)$/.exec(name)?.[1] ?? 0);
+  const usual = DEFAULT_PORTS[type];
+  if (usual !== undefined && port !== usual) {
+    config.set("dst_port", String(port));
+  }
+  if (ERSPAN_TYPES.has(type)) {
+    config.set("erspan_ver", "0");
+  }
+  return formatConfig(config);
+}
+
+function formatConfig(config: ReadonlyMap<string, string>): string {
   const sorted = [...config].toSorted(([a], [b]) => (a < b ? -1 : 1));
   return sorted.map(([k, v]) => ` ${k}=${v}`).join(",");
+}
+
+/** ovs: lib/netdev-dummy.c netdev_dummy_get_config. */
+function queues(d: Device, out: Map<string, string>): void {
+  const wanted = Number.parseInt(d.options.get("n_rxq") ?? "", 10);
+  const receiving = String(wanted >= 1 ? Math.min(wanted, DUMMY_QUEUES_MAX) : 1);
+  out.set("requested_rx_queues", receiving);
+  out.set("configured_rx_queues", receiving);
+  out.set("requested_tx_queues", "1");
+  out.set("configured_tx_queues", "1");
 }
 
 function isSet(words: Uint32Array): boolean {

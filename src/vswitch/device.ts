@@ -18,6 +18,9 @@ import type { VSwitch } from "./vswitch.ts";
 /** Types whose devices carry packets here. */
 const DUMMY_TYPES = ["dummy", "dummy-internal", "dummy-pmd", "system", "tap"];
 
+/** Types that Debian's build knows, but for which there is no device. */
+const XDP_TYPES = ["afxdp", "afxdp-nonpmd"];
+
 export interface Device {
   readonly name: string;
   /** As the datapath names it. */
@@ -67,7 +70,8 @@ export function openDevice(vs: VSwitch, name: string, type: string): OpenResult 
   }
   const isVport = type === "patch" || isTunnelType(type);
   if (!isVport && !DUMMY_TYPES.includes(type)) {
-    return { errno: "Address family not supported by protocol" };
+    const noDevice = XDP_TYPES.includes(type);
+    return { errno: noDevice ? "No such device" : "Address family not supported by protocol" };
   }
   const device: Device = {
     name,

@@ -10,7 +10,7 @@ import { OvsMap } from "../lib/hmap.ts";
 import { OFPP } from "../flow/ofp-port.ts";
 import type { Row } from "../ovsdb/database.ts";
 import { mapDatum, setDatum } from "../ovsdb/datum.ts";
-import type { DpType } from "./backer.ts";
+import { DP_TYPES, type DpType } from "./backer.ts";
 import { Bridge, type BridgePort, type Iface } from "./bridge.ts";
 import {
   configureDatapathId,
@@ -67,10 +67,10 @@ function settingsOf(root: Row): SwitchSettings {
   };
 }
 
-/** "" and "system" are one type; others than "netdev" do not exist. */
+/** "" and "system" are one type. */
 function datapathType(row: Row): DpType | null {
   const type = row.name("datapath_type");
-  return type === "" || type === "system" ? "system" : type === "netdev" ? "netdev" : null;
+  return type === "" ? "system" : (DP_TYPES.find((t) => t === type) ?? null);
 }
 
 const BRIDGES_LIMIT = { name: "add_del_bridges", rate: 1, burst: 5 };
@@ -358,7 +358,6 @@ export function reconfigure(vs: VSwitch): void {
   vs.statusChanged();
 }
 
-const DATAPATH_TYPES = ["dummy", "netdev", "system"];
 const IFACE_TYPES =
   "afxdp afxdp-nonpmd bareudp dummy dummy-internal dummy-pmd erspan geneve gre gtpu internal " +
   "ip6erspan ip6gre lisp patch stt system tap vxlan";
@@ -367,7 +366,7 @@ function writeRoot(w: StatusWriter, root: Row): void {
   const put = (column: string, ...atoms: (string | boolean | bigint)[]) =>
     w.put("Open_vSwitch", root.uuid, column, setDatum(atoms));
   put("cur_cfg", BigInt(root.int("next_cfg") ?? 0));
-  put("datapath_types", ...DATAPATH_TYPES);
+  put("datapath_types", ...DP_TYPES);
   put("iface_types", ...IFACE_TYPES.split(" "));
   put("dpdk_initialized", false);
   put("dpdk_version", "none");

@@ -2,7 +2,7 @@
 //
 // Connection tracking has its own file of dpctl commands. ovs: lib/dpctl.c.
 
-import type { Megaflow } from "../../datapath/flow-cache.ts";
+import type { Megaflow } from "../../datapath/megaflow.ts";
 import { miniflowBits } from "../../datapath/miniflow-bits.ts";
 import {
   ODP_SUPPORT_ALL,
@@ -18,8 +18,10 @@ import { NameTable } from "../../openflow/messages/names.ts";
 import { parseExactFlow } from "../../openflow/match-parse.ts";
 import { putU32 } from "../../lib/bytes.ts";
 import { formatTcpFlags } from "../../packet/l4.ts";
+import { isTunnelType } from "../../openflow/tunnel-config.ts";
+import type { DpPort } from "../backer.ts";
 import type { Command } from "../command.ts";
-import { formatDeviceConfig } from "../device-config.ts";
+import { formatDeviceConfig, formatVportConfig } from "../device-config.ts";
 import type { DatapathPair } from "../packets.ts";
 import { DPCTL_FLOW_COMMANDS, findUfid, formatUfid } from "./dpctl-flows.ts";
 import { allPortNames, type DpctlRun, dpctlRow } from "./dpctl-params.ts";
@@ -198,13 +200,21 @@ function show(r: DpctlRun): void {
   }
 }
 
+/** What the datapath's own device of a port is set to. */
+function portConfig(p: DpPort): string {
+  if (isTunnelType(p.type)) {
+    return formatVportConfig(p.name, p.type);
+  }
+  return p.device === null ? "" : formatDeviceConfig(p.device);
+}
+
 function showOne(r: DpctlRun, { dp, backer }: DatapathPair): void {
   r.print(`${dp.type}@${dp.name}:\n`);
   const { hits, misses, lost } = dp.stats;
   r.print(`  lookups: hit:${hits} missed:${misses} lost:${lost}\n  flows: ${dp.flows.size}\n`);
   const ports = [...backer.ports.values()].toSorted((a, b) => a.odpPort - b.odpPort);
   for (const p of ports) {
-    const config = p.device === null ? "" : formatDeviceConfig(p.device);
+    const config = portConfig(p);
     const type = p.type === "system" ? "" : ` (${p.type}${config === "" ? "" : `:${config}`})`;
     r.print(`  port ${p.odpPort}: ${p.name}${type}\n`);
     if (r.statistics) {
