@@ -113,6 +113,10 @@ export class DummyNetdev implements Netdev {
     return p;
   }
 
+  get waiting(): number {
+    return this.queue.length;
+  }
+
   send(p: PacketBuf): SendError | null {
     if (!p.isEth()) {
       return "not_ethernet";

@@ -30,6 +30,8 @@ export interface Netdev {
   send(p: PacketBuf): SendError | null;
   /** The next received packet, or null. The caller owns it. */
   receive(): PacketBuf | null;
+  /** Packets that wait to be received. */
+  readonly waiting: number;
 }
 
 /** Passes everything on and remembers what was sent, up to a limit. */
@@ -63,6 +65,10 @@ export class RecordingNetdev implements Netdev {
   receive(): PacketBuf | null {
     return this.inner.receive();
   }
+
+  get waiting(): number {
+    return this.inner.waiting;
+  }
 }
 
 /** Loses, cuts or doubles packets now and then. */
@@ -87,6 +93,10 @@ export class FaultyNetdev implements Netdev {
   }
   get stats(): NetdevStats {
     return this.inner.stats;
+  }
+
+  get waiting(): number {
+    return this.inner.waiting + (this.again === null ? 0 : 1);
   }
 
   private hit(): boolean {
@@ -126,6 +136,10 @@ export class PairNetdev implements Netdev {
 
   constructor(name: string) {
     this.name = name;
+  }
+
+  get waiting(): number {
+    return this.queue.length;
   }
 
   /** Connects two devices. */

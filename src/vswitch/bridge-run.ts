@@ -3,11 +3,8 @@
 //
 // References: ovs: ofproto/ofproto-dpif.c run, port_run, bundle_run.
 
-import { K, newKey, set } from "../flow/flow-key.ts";
-import { newMatch } from "../flow/match.ts";
-import { OFPP } from "../flow/ofp-port.ts";
+import { K, newKey } from "../flow/flow-key.ts";
 import type { Bond } from "../openflow/bond.ts";
-import { NO_BUFFER } from "../openflow/messages/types-flow.ts";
 import { setPortEnable } from "../openflow/ofproto-ports.ts";
 import type { XBundle } from "../openflow/xbridge.ts";
 import { composeRarp, ETH_TYPE } from "../packet/ethernet.ts";
@@ -15,9 +12,11 @@ import { PacketBuf } from "../packet/packet.ts";
 import { ethPushVlan } from "../packet/vlan.ts";
 import type { Bridge } from "./bridge.ts";
 import { isUp } from "./device.ts";
+import { PORT_PROTOCOLS, portEnableChanged } from "./port-protocols.ts";
+import { sendPacket } from "./send-packet.ts";
 
-/** One turn of a bridge. */
-export function runBridge(br: Bridge, nowMs: number): void {
+/** One turn of a bridge; true if something changed that may let more happen at the same time. */
+export function runBridge(br: Bridge, nowMs: number): boolean {
   const { xbridge, ofproto } = br;
   const { mbridge, ml, ms } = xbridge;
   let revalidate = false;
@@ -28,6 +27,9 @@ export function runBridge(br: Bridge, nowMs: number): void {
     revalidate = true;
   }
   revalidate = runPorts(br) || revalidate;
+  for (const p of PORT_PROTOCOLS) {
+    revalidate = p.run(br, nowMs) || revalidate;
+  }
   revalidate = runBonds(br, nowMs) || revalidate;
   revalidate = ml.run(nowMs) || revalidate;
   revalidate = (ms?.run(nowMs) ?? false) || revalidate;
@@ -35,16 +37,19 @@ export function runBridge(br: Bridge, nowMs: number): void {
   if (revalidate) {
     br.vs.packets?.needRevalidate();
   }
+  return revalidate;
 }
 
 /** Lets ports carry packets as long as their links are up; true if that changed for any. */
 function runPorts(br: Bridge): boolean {
   let changed = false;
-  for (const { ofport, xport, device } of br.ifaces.values()) {
+  for (const iface of br.ifaces.values()) {
+    const { ofport, xport, device } = iface;
     const enable = isUp(device);
     if (ofport.mayEnable !== enable || xport.mayEnable !== enable) {
       xport.mayEnable = enable;
       setPortEnable(br.ofproto, ofport, enable);
+      portEnableChanged(br, iface, enable);
       changed = true;
     }
   }
@@ -89,12 +94,7 @@ function announceAddresses(br: Bridge, xbundle: XBundle | null, bond: Bond): voi
   });
   for (const { frame, xport } of frames) {
     if (xport !== null) {
-      const flowMetadata = newMatch();
-      set(flowMetadata.flow, K.in_port, OFPP.NONE);
-      const actions = [{ kind: "output", port: xport.ofpPort, maxLen: 0 }] as const;
-      const packet = frame.data().slice();
-      const po = { packet, bufferId: NO_BUFFER, flowMetadata, actions };
-      br.vs.packets?.packetOut(br, po, br.ofproto.tablesVersion);
+      sendPacket(br, xport, frame);
     }
   }
 }

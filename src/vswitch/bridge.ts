@@ -55,6 +55,8 @@ export class Bridge {
   readonly defaultTables = new Set<number>();
   /** The address when no port offers a better one. */
   readonly defaultMac: readonly [hi: number, lo: number];
+  /** What the switch itself has sent by the ports of this bridge. */
+  readonly sent = { packets: 0, bytes: 0 };
   /** OpenFlow versions that connections may use: bits `1 << version`. */
   versions = SUPPORTED_VERSIONS;
 

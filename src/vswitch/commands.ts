@@ -41,6 +41,7 @@ import { OFCTL_PARSE_COMMANDS } from "./commands/ofctl-parse.ts";
 import { OFCTL_PRINT_COMMANDS } from "./commands/ofctl-print.ts";
 import { TRACE_COMMANDS } from "./commands/trace.ts";
 import { runVsctl, VSCTL_COMMANDS } from "./commands/vsctl.ts";
+import { runPcap } from "./commands/pcap.ts";
 import { getoptLong, type OptSpec } from "./getopt.ts";
 import { formatOptionList, parseOfctlOptions, VLOG_OPTIONS } from "./ofctl-options.ts";
 import { OVS_VERSION, type VSwitch } from "./vswitch.ts";
@@ -253,6 +254,8 @@ function lookup(vs: VSwitch, argv: readonly string[], stdin: string): Lookup {
       return lookupOfctl(ctx, args);
     case "ovs-vsctl":
       return runVsctl(ctx, args);
+    case "ovs-pcap":
+      return runPcap(vs, args);
     default:
       return { ...notAvailable(tool, "this tool"), exit: 127 };
   }
@@ -260,6 +263,7 @@ function lookup(vs: VSwitch, argv: readonly string[], stdin: string): Lookup {
 
 /** Runs one command line, `argv[0]` being the tool, and then one turn of the main loop. */
 export function runCommandLine(vs: VSwitch, argv: readonly string[], stdin = ""): Reply {
+  vs.catchUp();
   const found = lookup(vs, argv, stdin);
   const reply = isFound(found) ? found.command.run(found.ctx, found.argv) : found;
   vs.run();
@@ -272,6 +276,7 @@ export function startCommandLine(
   argv: readonly string[],
   stdin = "",
 ): Background | Reply {
+  vs.catchUp();
   const found = lookup(vs, argv, stdin);
   if (!isFound(found)) {
     return found;

@@ -119,6 +119,7 @@ export class Switch {
   /** Lets time pass: timeouts happen, addresses age. */
   advance(ms: number): void {
     this.clock.advance(ms);
+    this.vs.catchUp();
     this.vs.run();
   }
 }

@@ -44,6 +44,8 @@ export interface PacketPath {
   meterSet(backer: Backer, meterId: number, config: MeterConfig): number | OfpErr;
   meterGet(backer: Backer, meterId: number, nBands: number): ProviderMeterStats | null;
   meterDel(backer: Backer, meterId: number): void;
+  /** Packets or changes of the configuration wait for `run`. */
+  readonly isPending: boolean;
   /** One turn of the main loop. */
   run(): void;
 }

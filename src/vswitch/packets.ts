@@ -23,7 +23,7 @@ import { type FrozenState, thawMetadata } from "../openflow/recirc.ts";
 import { NO_RECORDER } from "../openflow/trace.ts";
 import type { KnownConnection } from "../openflow/trace-run.ts";
 import type { RecircNode } from "../openflow/xlate-ctx.ts";
-import type { XBridge } from "../openflow/xbridge.ts";
+import type { XBridge, XPort } from "../openflow/xbridge.ts";
 import { cacheEffects } from "../openflow/cache-effects.ts";
 import { pushStats, type XlateCache } from "../openflow/xlate-cache.ts";
 import { flowClearConntrack } from "../openflow/xlate-receive.ts";
@@ -36,6 +36,7 @@ import { knownConnection } from "./ct-trace.ts";
 import { setMetadataFromFlow } from "./packet-flow.ts";
 import { packetMetadata } from "./packet-metadata.ts";
 import type { PacketPath } from "./packet-path.ts";
+import { receiveSpecial } from "./port-protocols.ts";
 import { resumePacket } from "./resume.ts";
 import { Udpif, type UdpifHost } from "./upcall.ts";
 import type { VSwitch } from "./vswitch.ts";
@@ -133,10 +134,19 @@ export class Packets implements PacketPath {
       nowMs: () => vs.clock.nowMs(),
       bridgeByName: (name) => vs.bridgeByName(name),
       toController: (xbridge, p, key, action) => this.toController(xbridge, p, key, action),
-      special: () => {},
+      special: (xport, slow, p, key) => this.special(xport, slow, p, key),
       debug: (text) => vs.log.log("ofproto_dpif_upcall", "dbg", text),
       warn: (text) => vs.log.warn("ofproto_dpif_upcall", text),
     };
+  }
+
+  /** A packet of a protocol that the switch itself speaks. */
+  private special(xport: XPort, slow: number, p: PacketBuf, key: FlowKey): void {
+    const br = this.vs.bridges.get(xport.xbridge.name);
+    const iface = br?.ifaces.get(xport.name);
+    if (br !== undefined && iface !== undefined) {
+      receiveSpecial(br, iface, slow, p, key);
+    }
   }
 
   private toController(
@@ -214,7 +224,7 @@ export class Packets implements PacketPath {
       resubmits: 0,
       inPacketOut: true,
       nowMs,
-      onSpecial: null,
+      onSpecial: (x, slow, p, key) => this.special(x, slow, p, key),
     });
     if (xout.error !== "ok") {
       return "OFPFMFC_UNKNOWN";
@@ -317,6 +327,10 @@ export class Packets implements PacketPath {
     meterIds.delete(meterId);
   }
 
+  get isPending(): boolean {
+    return this.all().some(({ dp, udpif }) => udpif.revalidateIsNeeded || hasPackets(dp));
+  }
+
   /** Moves packets and statistics until nothing is left to do. */
   run(): void {
     this.applySettings();
@@ -346,7 +360,7 @@ export class Packets implements PacketPath {
   }
 
   /** A packet may have taught the switch something that flows depend on. */
-  private afterPacket(udpif: Udpif): void {
+  afterPacket(udpif: Udpif): void {
     const nowMs = this.vs.clock.nowMs();
     for (const bridge of this.vs.bridges.values()) {
       const macs = bridge.xbridge.ml.run(nowMs);
@@ -359,6 +373,16 @@ export class Packets implements PacketPath {
       udpif.dump();
     }
   }
+}
+
+/** True if a device has packets that `dp.run` would take. */
+function hasPackets(dp: Datapath): boolean {
+  for (const port of dp.ports.values()) {
+    if (port.netdev !== null && port.netdev.waiting > 0) {
+      return true;
+    }
+  }
+  return false;
 }
 
 function addDatapathPort(dp: Datapath, p: DpPort): void {

@@ -18,7 +18,7 @@ import type { OfprotoProvider, ProviderMeterStats } from "../openflow/ofproto-pr
 import type { Rule } from "../openflow/rule.ts";
 import type { DpSupport } from "../openflow/xbridge.ts";
 import type { Bridge, Iface } from "./bridge.ts";
-import { bundleUpdate, netdevInfo } from "./bridge-ports.ts";
+import { bundleUpdate, isLocal, netdevInfo } from "./bridge-ports.ts";
 import type { PacketPath } from "./packet-path.ts";
 import type { VSwitch } from "./vswitch.ts";
 
@@ -93,7 +93,13 @@ export class BridgeProvider implements OfprotoProvider {
     if (iface === undefined) {
       return { stats: unknownCounters(), custom: [] };
     }
-    return { stats: ifaceCounters(iface), custom: customCounters(iface) };
+    const stats = ifaceCounters(iface);
+    if (isLocal(iface)) {
+      // What the switch itself sends counts as if it came in by the port that stands for the bridge.
+      stats.rxPackets += BigInt(this.br.sent.packets);
+      stats.rxBytes += BigInt(this.br.sent.bytes);
+    }
+    return { stats, custom: customCounters(iface) };
   }
 
   setPortUp(port: OfPort, up: boolean): boolean {

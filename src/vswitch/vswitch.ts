@@ -26,10 +26,15 @@ import type { Device } from "./device.ts";
 import { wireNativeTunnels } from "./native-wiring.ts";
 import type { PacketPath } from "./packet-path.ts";
 import { Packets } from "./packets.ts";
+import { nextWakeMs } from "./port-protocols.ts";
 import { DEFAULT_SETTINGS, reconfigure, type SwitchSettings } from "./reconfigure.ts";
 import { StatusUpdater } from "./status.ts";
 
 export { OVS_VERSION } from "./version.ts";
+
+/** Turns of the main loop at one time, and times that it catches up with, at most. */
+export const TURNS_MAX = 64;
+export const CATCH_UP_TURNS_MAX = 100_000;
 
 /** Addresses that ovs-vswitchd's first datapath uses up before a port gets one. */
 const MACS_OF_FIRST_DATAPATH = 14;
@@ -48,13 +53,14 @@ export class SwitchClock implements Clock {
   private readonly source: Clock;
   private warpedMs = 0;
   private stoppedAt: number | undefined;
+  private pinnedMs: number | undefined;
 
   constructor(source: Clock) {
     this.source = source;
   }
 
   nowMs(): number {
-    return (this.stoppedAt ?? this.source.nowMs()) + this.warpedMs;
+    return this.pinnedMs ?? (this.stoppedAt ?? this.source.nowMs()) + this.warpedMs;
   }
 
   /** `time/stop`: from now on only `warp` moves the clock. */
@@ -73,6 +79,11 @@ export class SwitchClock implements Clock {
 
   warp(ms: number): void {
     this.warpedMs += ms;
+  }
+
+  /** Shows a time that was passed over, for what should have happened then; undefined ends it. */
+  pin(ms: number | undefined): void {
+    this.pinnedMs = ms;
   }
 }
 
@@ -114,6 +125,8 @@ export class VSwitch {
   logDir = "/var/log/openvswitch";
   private readonly status = new StatusUpdater(this);
   private lastId = 0;
+  /** When the main loop turned last. */
+  private ranMs = 0;
   /** What each turn of the main loop does, in order of registration. */
   private runners: (() => void)[] = [];
 
@@ -213,13 +226,62 @@ export class VSwitch {
     };
   }
 
+  /**
+   * Does what protocols should have done since the last turn, each at its time. Time that was warped
+   * over is lost to them, as in OVS. To be called before anything else happens at a later time.
+   */
+  catchUp(): void {
+    const { clock } = this;
+    const nowMs = clock.nowMs();
+    if (!clock.isStopped) {
+      let atMs = this.ranMs;
+      for (let i = 0; i < CATCH_UP_TURNS_MAX; i++) {
+        const dueMs = this.nextWakeMs();
+        // Who is due at a time that had its turn is not heard again before a millisecond later.
+        atMs = Math.max(dueMs, atMs + (i === 0 ? 0 : 1));
+        if (atMs >= nowMs) {
+          break;
+        }
+        clock.pin(atMs);
+        this.turns(atMs);
+      }
+      clock.pin(undefined);
+    }
+  }
+
+  private nextWakeMs(): number {
+    let ms = Number.POSITIVE_INFINITY;
+    for (const br of this.bridges.values()) {
+      ms = Math.min(ms, nextWakeMs(br));
+    }
+    return ms;
+  }
+
+  /** Turns the main loop at one time until nothing changes any more. */
+  private turns(nowMs: number): void {
+    this.ranMs = nowMs;
+    for (let i = 0; i < TURNS_MAX; i++) {
+      this.packets?.run();
+      let again = false;
+      for (const br of this.bridges.values()) {
+        again = runBridge(br, nowMs) || again;
+      }
+      if (!again && this.packets?.isPending !== true) {
+        return;
+      }
+    }
+  }
+
+  /** Moves time over without a chance for anything to happen in between. */
+  warp(ms: number): void {
+    this.clock.warp(ms);
+    this.ranMs += ms;
+  }
+
   /** One turn of the main loop: packets, timers, expiry, status. */
   run(): void {
     const nowMs = this.clock.nowMs();
-    this.packets?.run();
-    for (const br of this.bridges.values()) {
-      runBridge(br, nowMs);
-    }
+    this.turns(nowMs);
     for (const runner of this.runners) {
       runner();
     }

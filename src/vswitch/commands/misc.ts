@@ -31,7 +31,7 @@ function timeWarp(ctx: CommandContext, argv: readonly string[]): Reply {
   let left = total > 0 ? total : step;
   for (let i = 0; left > 0 && i < WARP_STEPS_MAX; i++) {
     const ms = Math.min(step, left);
-    ctx.vs.clock.warp(ms);
+    ctx.vs.warp(ms);
     left -= ms;
     ctx.vs.run();
   }
