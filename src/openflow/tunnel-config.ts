@@ -65,6 +65,12 @@ export interface TunnelConfig {
   readonly erspanHwidFlow: boolean;
 }
 
+/** True if two ports ask for the same in everything. */
+export function sameTunnelConfig(a: TunnelConfig, b: TunnelConfig): boolean {
+  // Its members are plain values and short arrays of numbers, which text shows whole.
+  return JSON.stringify(a) === JSON.stringify(b);
+}
+
 export interface TunnelConfigResult {
   /** Null if an error makes the port unusable. */
   readonly config: TunnelConfig | null;

@@ -10,6 +10,7 @@ import {
   dpifPortName,
   isTunnelType,
   parseTunnelConfig,
+  sameTunnelConfig,
   TUNNEL_TYPES,
   type TunnelConfig,
 } from "../openflow/tunnel-config.ts";
@@ -173,7 +174,10 @@ export function configureDevice(
       vs.log.warn("netdev_vport", clash);
       return clash;
     }
-    d.tunnel = config;
+    // An unchanged configuration stays the same object: the port keeps its place everywhere.
+    if (d.tunnel === null || !sameTunnelConfig(d.tunnel, config)) {
+      d.tunnel = config;
+    }
   }
   d.options = options;
   return null;
