@@ -8,11 +8,11 @@
 
 import { EXTRACT, extract } from "../flow/extract.ts";
 import { IP_PROTO } from "../flow/flow-is.ts";
-import { flowHash5tuple } from "../flow/flow-hash.ts";
+import { flowRss } from "../flow/flow-hash.ts";
 import { type FlowKey, get, K, newKey, set } from "../flow/flow-key.ts";
 import { Counters } from "../lib/counters.ts";
 import type { Clock, Rng } from "../lib/env.ts";
-import { hashFinish } from "../lib/hash.ts";
+import { hashFinishInt } from "../lib/hash.ts";
 import { ETH } from "../packet/ethernet.ts";
 import { PACKET_BYTES_MAX, type PacketBuf } from "../packet/packet.ts";
 import { VLAN_CFI, VLAN_VID_MASK } from "../packet/vlan.ts";
@@ -25,7 +25,8 @@ import {
   type TnlPushAction,
   type UserspaceAction,
 } from "./execute.ts";
-import { FlowCache, type Megaflow } from "./flow-cache.ts";
+import { FlowCache } from "./flow-cache.ts";
+import type { Megaflow } from "./megaflow.ts";
 import { DpMeter, METERS_MAX, type MeterConfig } from "./meter.ts";
 import type { OdpAction } from "./odp-action.ts";
 import { PacketBatch } from "./packet-batch.ts";
@@ -47,6 +48,11 @@ export const RUN_PACKETS_MAX = 100000;
 export const EMC_INSERT_INV_PROB = 100;
 /** ovs: BOND_MASK. */
 const BOND_MASK = 0xff;
+
+/** Sees which megaflows packets take, for reports; the key is overwritten by the next packet. */
+export interface HitWatcher {
+  hit(flow: Megaflow, key: FlowKey): void;
+}
 
 /** What a miss answers. */
 export interface MissResult {
@@ -145,6 +151,7 @@ export class Datapath implements ExecuteEnv {
   vlanLimit = 1;
   upcalls: UpcallHandler | null = null;
   ct: CtProvider | null = null;
+  watcher: HitWatcher | null = null;
   /** Called when recirculation goes too deep. */
   onWarning: ((text: string) => void) | null = null;
   private depth = 0;
@@ -251,7 +258,7 @@ export class Datapath implements ExecuteEnv {
       return;
     }
     if (!p.rssValid) {
-      p.rssHash = flowHash5tuple(flow, 0);
+      p.rssHash = flowRss(flow);
       p.rssValid = true;
     }
     executeActions(this, PacketBatch.of(p), false, actions, flow);
@@ -272,19 +279,20 @@ export class Datapath implements ExecuteEnv {
       this.counters.inc(EXTRACT_COUNTERS[result] as DpCounterName);
     }
     const hash = this.packetHash(p, key);
-    const exact = this.flows.emcLookup(key, hash);
+    const exact = this.flows.exact.lookup(key, hash);
     if (exact !== null) {
       this.stats.hits++;
       this.stats.exactHits++;
       this.hit(p, exact, get(key, K.tcp_flags));
       return;
     }
-    const flow = this.flows.lookup(key);
-    this.stats.maskedLookups += this.flows.lookups;
+    const { masked } = this.flows;
+    const flow = masked.lookup(key);
+    this.stats.maskedLookups += masked.lookups;
     if (flow !== null) {
       this.stats.hits++;
       this.stats.maskedHits++;
-      this.stats.hitLookups += this.flows.lookups;
+      this.stats.hitLookups += masked.lookups;
       this.emcInsert(key, hash, flow);
       this.hit(p, flow, get(key, K.tcp_flags));
       return;
@@ -295,10 +303,10 @@ export class Datapath implements ExecuteEnv {
   /** A hash of the packet's 5-tuple, different at each depth of recirculation. */
   private packetHash(p: PacketBuf, key: FlowKey): number {
     if (!p.rssValid) {
-      p.rssHash = flowHash5tuple(key, 0);
+      p.rssHash = flowRss(key);
       p.rssValid = true;
     }
-    return this.depth === 0 ? p.rssHash : hashFinish(p.rssHash, this.depth);
+    return this.depth === 0 ? p.rssHash : hashFinishInt(p.rssHash, this.depth);
   }
 
   private hit(p: PacketBuf, flow: Megaflow, tcpFlags: number): void {
@@ -307,6 +315,9 @@ export class Datapath implements ExecuteEnv {
     s.bytes += p.size;
     s.usedMs = this.clock.nowMs();
     s.tcpFlags |= tcpFlags;
+    if (this.watcher !== null) {
+      this.watcher.hit(flow, this.keys[this.depth] as FlowKey);
+    }
     const batch = this.batches.pop() ?? new PacketBatch();
     batch.packets.push(p);
     executeActions(this, batch, true, flow.actions, flow.key);
@@ -353,7 +364,7 @@ export class Datapath implements ExecuteEnv {
   private emcInsert(key: FlowKey, hash: number, flow: Megaflow): void {
     const inv = this.emcInsertInvProb;
     if (inv === 1 || (inv > 1 && this.rng.u32() <= 0xffffffff / inv)) {
-      this.flows.emcInsert(key, hash, flow);
+      this.flows.exact.insert(key, hash, flow);
     }
   }
 

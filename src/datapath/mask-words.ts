@@ -49,13 +49,13 @@ export class MaskWords {
   }
 
   /** Takes in the words of a mask; answers their ids. */
-  add(mask: MiniMask): Uint16Array {
+  add(mask: MiniMask): Uint32Array {
     this.uses += mask.words.length;
-    return Uint16Array.from(mask.words, (word, i) => this.idOf(word, mask.bits[i] as number));
+    return Uint32Array.from(mask.words, (word, i) => this.idOf(word, mask.bits[i] as number));
   }
 
   /** Takes out the words of a mask that has been added. */
-  remove(mask: MiniMask, ids: Uint16Array): void {
+  remove(mask: MiniMask, ids: Uint32Array): void {
     this.uses -= ids.length;
     for (const [i, id] of ids.entries()) {
       const users = (this.users[id] as number) - 1;
@@ -66,6 +66,11 @@ export class MaskWords {
         this.free.push(id);
       }
     }
+  }
+
+  /** How many of the masks added have a pair. */
+  usersOf(id: number): number {
+    return this.users[id] as number;
   }
 
   /** Computes all summands for a packet. */

@@ -8,7 +8,7 @@
 import { type FlowKey, fill, get, getU, isZero, K, newKey, set } from "../flow/flow-key.ts";
 import { NW_FRAG } from "../packet/ip.ts";
 import { VLAN_CFI, VLAN_VID_MASK } from "../packet/vlan.ts";
-import type { Megaflow } from "./flow-cache.ts";
+import type { Megaflow } from "./megaflow.ts";
 
 const FRAG_MASK = NW_FRAG.MASK;
 const TCI_MASK = VLAN_VID_MASK | VLAN_CFI;

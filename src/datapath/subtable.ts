@@ -34,7 +34,7 @@ const STEP = 3;
 
 export class Subtable<T> {
   readonly mask: MiniMask;
-  readonly wordIds: Uint16Array;
+  readonly wordIds: Uint32Array;
   /** Masked words per row. */
   readonly n: number;
   /** The mask once more, as lookups read it: word index, bits and hash multiplier in turn. */
@@ -64,7 +64,7 @@ export class Subtable<T> {
   private readonly priorities: number[] = [];
 
   /** `wordIds` are what the classifier's MaskWords calls the words of the mask. */
-  constructor(mask: MiniMask, wordIds: Uint16Array) {
+  constructor(mask: MiniMask, wordIds: Uint32Array) {
     this.mask = mask;
     this.wordIds = wordIds;
     this.n = mask.words.length;

@@ -113,7 +113,7 @@ function pseudoCsum(p: PacketBuf): number {
 
 /** Source port and length. */
 function finishUdp(p: PacketBuf, udp: number, bytes: number, ports: SourcePorts): void {
-  const spread = Math.floor((p.rssHash * (ports.max - ports.min)) / 0x100000000);
+  const spread = Math.floor(((p.rssHash >>> 0) * (ports.max - ports.min)) / 0x100000000);
   putU16(p.bytes, udp + UDP.SRC, spread + ports.min);
   putU16(p.bytes, udp + UDP.LEN, bytes);
 }

@@ -6,7 +6,7 @@
 // ovs: lib/flow.c flow_hash_5tuple, flow_hash_symmetric_*, flow_hash_fields, flow_mask_hash_fields.
 
 import { bswap16, bswap32, putU16, putU32 } from "../lib/bytes.ts";
-import { hashAdd, hashAdd64, hashFinish, jhashBytes } from "../lib/hash.ts";
+import { hashAdd, hashAdd64, hashFinish, hashFinishInt, jhashBytes } from "../lib/hash.ts";
 import { ETH_TYPE, isIpAny } from "./flow-is.ts";
 import { type FlowKey, fill, get, getU, K, orBits } from "./flow-key.ts";
 import { IP_PROTO, NW_FRAG, PT } from "./flow-is.ts";
@@ -36,10 +36,16 @@ function raw(key: FlowKey, word: number): number {
 
 /** Source and destination, protocol and ports. `null` hashes nothing. */
 export function flowHash5tuple(key: FlowKey | null, basis: number): number {
+  return (key === null ? hashFinish(basis, FIVE_TUPLE_FINAL) : hash5tuple(key, basis)) >>> 0;
+}
+
+/** What a packet's receive queue would say of it: its 5-tuple hash, as a signed number. */
+export function flowRss(key: FlowKey): number {
+  return hash5tuple(key, 0);
+}
+
+function hash5tuple(key: FlowKey, basis: number): number {
   let h = basis;
-  if (key === null) {
-    return hashFinish(h, FIVE_TUPLE_FINAL);
-  }
   const dlType = get(key, K.dl_type);
   if (dlType === ETH_TYPE.IPV6) {
     for (let i = 0; i < 4; i++) {
@@ -52,7 +58,7 @@ export function flowHash5tuple(key: FlowKey | null, basis: number): number {
     h = hashAdd(h, raw(key, K.nw_src.word));
     h = hashAdd(h, raw(key, K.nw_dst.word));
   } else {
-    return hashFinish(h, FIVE_TUPLE_FINAL);
+    return hashFinishInt(h, FIVE_TUPLE_FINAL);
   }
   const proto = get(key, K.nw_proto);
   h = hashAdd(h, proto);
@@ -65,7 +71,7 @@ export function flowHash5tuple(key: FlowKey | null, basis: number): number {
   ) {
     h = hashAdd(h, raw(key, K.tp_src.word));
   }
-  return hashFinish(h, FIVE_TUPLE_FINAL);
+  return hashFinishInt(h, FIVE_TUPLE_FINAL);
 }
 
 /** The VLAN ids of all headers, mixed; 0 without headers. */

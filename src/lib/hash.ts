@@ -29,13 +29,17 @@ export function hashAdd64(hash: number, hi: number, lo: number): number {
 
 /** ovs: mhash_finish. */
 export function mhashFinish(hash: number): number {
-  let h = hash;
+  return hashFinishInt(hash, 0) >>> 0;
+}
+
+/** Like hashFinish(), but signed: V8 keeps such numbers without allocating. */
+export function hashFinishInt(hash: number, final: number): number {
+  let h = hash ^ final;
   h ^= h >>> 16;
   h = Math.imul(h, 0x85ebca6b);
   h ^= h >>> 13;
   h = Math.imul(h, 0xc2b2ae35);
-  h ^= h >>> 16;
-  return h >>> 0;
+  return h ^ (h >>> 16);
 }
 
 /** `final` is the number of bytes hashed. The result is unsigned. */

@@ -149,7 +149,7 @@ export class PacketBuf {
   packetType: number = PT.ETH;
   /** Size of the buffer that the original would use, which only FTP helpers ask about. */
   roomBytes = 0;
-  /** The hash of the receive queue, if it has been computed. */
+  /** The hash of the receive queue, a signed number, if it has been computed. */
   rssHash = 0;
   rssValid = false;
   readonly md = new PacketMetadata();

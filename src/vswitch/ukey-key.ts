@@ -5,7 +5,7 @@
 // wide and has the flow deleted. ovs: ofproto-dpif-upcall.c ukey_create_from_upcall,
 // revalidate_ukey__, with the key and mask that odp-util.c makes.
 
-import type { Megaflow } from "../datapath/flow-cache.ts";
+import type { Megaflow } from "../datapath/megaflow.ts";
 import { odpFlowKeyToFlow, odpFlowKeyToMask } from "../datapath/odp-flow.ts";
 import {
   ODP_SUPPORT_ALL,

@@ -9,7 +9,8 @@ import {
   RECIRC_DEPTH_MAX,
 } from "../../src/datapath/datapath.ts";
 import type { UserspaceAction } from "../../src/datapath/execute.ts";
-import { FlowCache, type Megaflow } from "../../src/datapath/flow-cache.ts";
+import { FlowCache } from "../../src/datapath/flow-cache.ts";
+import type { Megaflow } from "../../src/datapath/megaflow.ts";
 import { DpMeter, type MeterConfig } from "../../src/datapath/meter.ts";
 import type { OdpAction } from "../../src/datapath/odp-action.ts";
 import { parseOdpActions } from "../../src/datapath/odp-text-parse-actions.ts";
@@ -74,15 +75,15 @@ describe("megaflow cache", () => {
     const key = newKey();
     set(key, K.nw_src, 1);
     const f = cache.insert(key, maskOf(1), [], null) as Megaflow;
-    expect(cache.emcLookup(key, 5)).toBeNull();
-    cache.emcInsert(key, 5, f);
-    expect(cache.emcLookup(key.slice(), 5)).toBe(f);
-    expect(cache.emcLookup(key, 6)).toBeNull();
+    expect(cache.exact.lookup(key, 5)).toBeNull();
+    cache.exact.insert(key, 5, f);
+    expect(cache.exact.lookup(key.slice(), 5)).toBe(f);
+    expect(cache.exact.lookup(key, 6)).toBeNull();
     const other = key.slice();
     set(other, K.tp_dst, 9);
-    expect(cache.emcLookup(other, 5)).toBeNull();
+    expect(cache.exact.lookup(other, 5)).toBeNull();
     cache.remove(f);
-    expect(cache.emcLookup(key, 5)).toBeNull();
+    expect(cache.exact.lookup(key, 5)).toBeNull();
     expect(cache.maskCount).toBe(0);
   });
 });

@@ -5,7 +5,7 @@ import { describe, expect, it } from "vitest";
 import { formatHex } from "../../src/lib/bytes.ts";
 import { ManualClock, MemoryFileSystem, SeededRng } from "../../src/lib/env.ts";
 import { K, SLOT_LIST } from "../../src/flow/slots.ts";
-import type { Megaflow } from "../../src/datapath/flow-cache.ts";
+import type { Megaflow } from "../../src/datapath/megaflow.ts";
 import { PcapDecoder } from "../../src/packet/pcap-format.ts";
 import { runCommandLine } from "../../src/vswitch/commands.ts";
 import { Packets } from "../../src/vswitch/packets.ts";

@@ -5,7 +5,7 @@
 // dpctl_process_flows; lib/dpif-netdev.c dpif_netdev_flow_put.
 
 import { exactNoVlan } from "../../datapath/datapath.ts";
-import type { Megaflow } from "../../datapath/flow-cache.ts";
+import type { Megaflow } from "../../datapath/megaflow.ts";
 import { odpFlowKeyToFlow, odpFlowKeyToMask } from "../../datapath/odp-flow.ts";
 import { formatOdpFlow } from "../../datapath/odp-text.ts";
 import { parseOdpFlow } from "../../datapath/odp-text-parse.ts";
