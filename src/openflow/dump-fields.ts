@@ -149,6 +149,8 @@ export class LineCursor {
 export const NOT_FAST = -1;
 
 const SLASH = 47;
+/** All bits of the first word of an Ethernet address. */
+const MAC_HI_MAX = 0xffff;
 /** Fields of one word whose slot is shared, or whose setters do more than set. */
 const SLOW_SLOTS = new Set([
   "vlan_tci",
@@ -220,16 +222,21 @@ function masked(field: Field, firstWord: number): Protocols {
   return cidr || field.usableBitwise === field.usableCidr ? field.usableCidr : field.usableBitwise;
 }
 
-function readWide(field: Field, c: LineCursor, m: Match): number {
+const readWide: Reader = (field, c, m) => readPair(field, c, m, 0xffffffff);
+const readMac: Reader = (field, c, m) => readPair(field, c, m, MAC_HI_MAX);
+
+/** Two words, `hiMax` being all of the first, and perhaps a mask of the same form. */
+function readPair(field: Field, c: LineCursor, m: Match, hiMax: number): number {
   const w = field.slot.word;
-  if (!c.hex()) {
+  const isMac = hiMax === MAC_HI_MAX;
+  if (!(isMac ? c.mac() : c.hex())) {
     return NOT_FAST;
   }
   const { hi, value } = c;
-  let maskHi = 0xffffffff;
+  let maskHi = hiMax;
   let maskLo = 0xffffffff;
   if (!c.atEnd()) {
-    if (!c.skip(SLASH) || !c.hex() || !c.atEnd() || (c.hi | c.value) === 0) {
+    if (!c.skip(SLASH) || !(isMac ? c.mac() : c.hex()) || !c.atEnd() || (c.hi | c.value) === 0) {
       return NOT_FAST;
     }
     maskHi = c.hi;
@@ -239,7 +246,7 @@ function readWide(field: Field, c: LineCursor, m: Match): number {
   m.flow[w + 1] = value & maskLo;
   m.wc[w] = maskHi;
   m.wc[w + 1] = maskLo;
-  return maskHi === 0xffffffff && maskLo === 0xffffffff ? field.usableExact : masked(field, maskHi);
+  return maskHi === hiMax && maskLo === 0xffffffff ? field.usableExact : masked(field, maskHi);
 }
 
 function readIpv4(field: Field, c: LineCursor, m: Match): number {
@@ -270,28 +277,6 @@ function readIpv4(field: Field, c: LineCursor, m: Match): number {
   m.flow[w] = ip & mask;
   m.wc[w] = mask;
   return mask === 0xffffffff ? field.usableExact : masked(field, mask);
-}
-
-function readMac(field: Field, c: LineCursor, m: Match): number {
-  const w = field.slot.word;
-  if (!c.mac()) {
-    return NOT_FAST;
-  }
-  const { hi, value } = c;
-  let maskHi = 0xffff;
-  let maskLo = 0xffffffff;
-  if (!c.atEnd()) {
-    if (!c.skip(SLASH) || !c.mac() || !c.atEnd() || (c.hi | c.value) === 0) {
-      return NOT_FAST;
-    }
-    maskHi = c.hi;
-    maskLo = c.value;
-  }
-  m.flow[w] = hi & maskHi;
-  m.flow[w + 1] = value & maskLo;
-  m.wc[w] = maskHi;
-  m.wc[w + 1] = maskLo;
-  return maskHi === 0xffff && maskLo === 0xffffffff ? field.usableExact : masked(field, maskHi);
 }
 
 function readPort(field: Field, c: LineCursor, m: Match): number {

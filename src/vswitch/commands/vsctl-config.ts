@@ -7,7 +7,15 @@ import type { Row } from "../../ovsdb/database.ts";
 import { type Datum, emptyDatum, findKey, mapDatum, setDatum } from "../../ovsdb/datum.ts";
 import { atoll } from "./misc.ts";
 import { Inventory, realRow } from "./vsctl-bridges.ts";
-import { type CtlCommand, type CtlContext, die, rootRow, sortedLines } from "./vsctl-core.ts";
+import {
+  type CtlCommand,
+  type CtlContext,
+  die,
+  rootRow,
+  sortedLines,
+  type CtlRow,
+  ctlCommands,
+} from "./vsctl-core.ts";
 
 const MANY = Number.POSITIVE_INFINITY;
 
@@ -327,20 +335,9 @@ function listDpCap(ctx: CtlContext): void {
   ctx.output += `${caps.join(" ")}\n`;
 }
 
-type Shape = readonly [
-  name: string,
-  min: number,
-  max: number,
-  usage: string,
-  options: string,
-  writes: boolean,
-  run: (ctx: CtlContext) => void,
-  doc: string,
-];
-
 const PROBE = "--inactivity-probe=";
 
-const ROWS: readonly Shape[] = [
+const ROWS: readonly CtlRow[] = [
   ["get-controller", 1, 1, "BRIDGE", "", false, getController, "Prints a bridge's controllers."],
   ["del-controller", 1, 1, "BRIDGE", "", true, delController, "Deletes a bridge's controllers."],
   [
@@ -390,14 +387,4 @@ const ROWS: readonly Shape[] = [
   ["list-dp-cap", 1, 1, "", "", false, listDpCap, "Lists the capabilities of a datapath."],
 ];
 
-export const CONFIG_CTL_COMMANDS: readonly CtlCommand[] = ROWS.map(
-  ([name, min, max, usage, options, writes, run, doc]) => ({
-    name,
-    args: [min, max],
-    usage,
-    options,
-    writes,
-    run,
-    doc,
-  }),
-);
+export const CONFIG_CTL_COMMANDS: readonly CtlCommand[] = ctlCommands(ROWS);

@@ -133,6 +133,30 @@ export interface CtlCommand {
   run?(ctx: CtlContext): void;
 }
 
+/** A command without checks of its own, as a row of a table. */
+export type CtlRow = readonly [
+  name: string,
+  min: number,
+  max: number,
+  usage: string,
+  options: string,
+  writes: boolean,
+  run: (ctx: CtlContext) => void,
+  doc: string,
+];
+
+export function ctlCommands(rows: readonly CtlRow[]): CtlCommand[] {
+  return rows.map(([name, min, max, usage, options, writes, run, doc]) => ({
+    name,
+    args: [min, max],
+    usage,
+    options,
+    writes,
+    run,
+    doc,
+  }));
+}
+
 /** How well a name matches what a user wrote: prefixes count, "-" is "_", case does not matter. */
 function score(name: string, wanted: string): number {
   if (name === wanted) {

@@ -16,6 +16,8 @@ import {
 } from "./vsctl-bridges.ts";
 import {
   type CtlCommand,
+  type CtlRow,
+  ctlCommands,
   type CtlContext,
   die,
   escapeArgs,
@@ -397,18 +399,7 @@ function delPort(ctx: CtlContext): void {
   deletePort(ctx, port);
 }
 
-type Row4 = readonly [
-  name: string,
-  min: number,
-  max: number,
-  usage: string,
-  options: string,
-  writes: boolean,
-  run: (ctx: CtlContext) => void,
-  doc: string,
-];
-
-const ROWS: readonly Row4[] = [
+const ROWS: readonly CtlRow[] = [
   ["init", 0, 0, "", "", true, () => {}, "Makes sure that the database has its root row."],
   [
     "add-br",
@@ -510,14 +501,4 @@ const ROWS: readonly Row4[] = [
   ["iface-to-br", 1, 1, "IFACE", "", false, ifaceToBr, "Prints the bridge that has an interface."],
 ];
 
-export const PORT_CTL_COMMANDS: readonly CtlCommand[] = ROWS.map(
-  ([name, min, max, usage, options, writes, run, doc]) => ({
-    name,
-    args: [min, max],
-    usage,
-    options,
-    writes,
-    run,
-    doc,
-  }),
-);
+export const PORT_CTL_COMMANDS: readonly CtlCommand[] = ctlCommands(ROWS);
