@@ -61,10 +61,12 @@ function parseRequest(line: string): Request | string {
  * A switch with its files in a directory, as freshly started there: whoever starts the daemons
  * waits for them with two changes of the database, which count as configurations.
  */
-function newSwitch(dir: string): VSwitch {
-  const vs = new VSwitch(machineEnv(new NodeFiles(dir)));
-  vs.rundir = resolve(dir);
-  vs.logDir = vs.rundir;
+function newSwitch(dir: string, log?: string): VSwitch {
+  const vs = new VSwitch({
+    ...machineEnv(new NodeFiles(dir)),
+    rundir: resolve(dir),
+    ...(log === undefined ? {} : { logFile: resolve(dir, log) }),
+  });
   for (const change of [
     ["set", "external_ids:ready=1"],
     ["clear", "external_ids"],
@@ -87,10 +89,7 @@ class JsonSession {
     switch (request.op) {
       case "reset":
         this.jobs.clear();
-        this.vs = newSwitch(request.dir ?? ".");
-        if (request.log !== undefined) {
-          this.vs.openLog(request.log);
-        }
+        this.vs = newSwitch(request.dir ?? ".", request.log);
         return { ok: true };
       case "run":
         return plain(runCommandLine(this.vs, request.argv, request.stdin));

@@ -181,6 +181,13 @@ export class LogRateLimit {
   }
 }
 
+/** A limit by its name, with what it is made of when it is first used. */
+export interface RateLimit {
+  readonly name: string;
+  readonly rate: number;
+  readonly burst: number;
+}
+
 interface ModuleState {
   readonly levels: Record<LogDestination, LogLevel>;
   honorRateLimits: boolean;
@@ -220,6 +227,10 @@ export class Vlog {
   /** Stops writing; answers to vlog/reopen come back to life with the same function. */
   closeFile(): void {
     this.append = undefined;
+  }
+
+  get isOpen(): boolean {
+    return this.append !== undefined;
   }
 
   get logFile(): string | undefined {
@@ -267,26 +278,26 @@ export class Vlog {
    * Logs unless the rate limit called `name` is exhausted; the first message after a pause says
    * how many were dropped. `rate` and `burst` create the limit at its first use.
    */
-  logRl(
-    module: LogModule,
-    level: LogLevel,
-    limit: { readonly name: string; readonly rate: number; readonly burst: number },
-    text: string,
-  ): void {
-    if (!this.enabled(module, level)) {
-      return;
+  logRl(module: LogModule, level: LogLevel, limit: RateLimit, text: string): void {
+    if (!this.drops(module, level, limit)) {
+      this.log(module, level, text);
     }
-    if (this.modules.get(module)?.honorRateLimits && this.shouldDrop(module, level, limit)) {
-      return;
-    }
-    this.log(module, level, text);
   }
 
-  private shouldDrop(
-    module: LogModule,
-    level: LogLevel,
-    limit: { readonly name: string; readonly rate: number; readonly burst: number },
-  ): boolean {
+  /**
+   * True if a message is not to be logged, for its level or for its rate limit; else it counts as
+   * logged. For messages whose texts cost something.
+   */
+  drops(module: LogModule, level: LogLevel, limit: RateLimit): boolean {
+    if (!this.enabled(module, level)) {
+      return true;
+    }
+    return (
+      this.modules.get(module)?.honorRateLimits === true && this.shouldDrop(module, level, limit)
+    );
+  }
+
+  private shouldDrop(module: LogModule, level: LogLevel, limit: RateLimit): boolean {
     let rl = this.limits.get(limit.name);
     if (rl === undefined) {
       rl = new LogRateLimit(limit.rate, limit.burst);

@@ -6,6 +6,7 @@
 // are the controllers that the database names (ovs: ofproto/connmgr.c).
 
 import { OFP } from "../flow/of-version.ts";
+import type { LogSink } from "../flow/ofp-port.ts";
 import type { Bundle } from "./bundle.ts";
 import { defaultAsync, encodeRoleStatus } from "./messages/connection.ts";
 import { encodeErrorReply } from "./messages/hello.ts";
@@ -85,6 +86,8 @@ export class Ofconn {
   readonly bundles = new Map<number, Bundle>();
   readonly assembler = new MultipartAssembler();
   readonly ofproto: Ofproto;
+  /** Told what is wrong with the peer's messages. */
+  readonly decodeLog: LogSink;
   #asyncConfig: AsyncConfig | null = null;
   readonly #onMessage: ((bytes: Uint8Array) => void) | null;
   #queue: Uint8Array[] = [];
@@ -101,6 +104,7 @@ export class Ofconn {
 
   constructor(ofproto: Ofproto, s: ConnSettings) {
     this.ofproto = ofproto;
+    this.decodeLog = ofproto.decodeLog;
     this.type = s.type;
     this.name = s.name;
     this.version = s.version;

@@ -81,7 +81,7 @@ function handleParts(conn: Ofconn, parts: readonly Uint8Array[]): void {
   const first = parts[0] as Uint8Array;
   const msgs: Msg[] = [];
   for (const part of parts) {
-    const msg = pullMsg(part, null, true);
+    const msg = pullMsg(part, conn.decodeLog, true);
     if (isErr(msg)) {
       conn.sendError(part, msg);
       return;

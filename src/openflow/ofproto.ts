@@ -23,7 +23,9 @@ import { TunTable } from "../flow/tun-metadata.ts";
 import { type TlvBitmap, VlMffMap } from "../flow/vl-mff-map.ts";
 import type { Clock, Rng } from "../lib/env.ts";
 import { assert, defined } from "../lib/errors.ts";
+import type { LogSink } from "../flow/ofp-port.ts";
 import type { Vlog } from "../lib/vlog.ts";
+import { decodeLog } from "./conn-log.ts";
 import { actionsEqual } from "./actions/actions.ts";
 import type { Action } from "./actions/types.ts";
 import { ConnMgr, type Ofconn } from "./connmgr.ts";
@@ -95,6 +97,7 @@ export class Ofproto implements XlateOfproto {
   readonly rng: Rng;
   readonly provider: OfprotoProvider;
   readonly log: Vlog;
+  readonly decodeLog: LogSink;
   readonly swVersion: string;
   readonly nTables = N_TABLES;
   readonly maxPorts: number = OFPP.MAX;
@@ -132,6 +135,7 @@ export class Ofproto implements XlateOfproto {
     this.rng = init.rng;
     this.provider = init.provider;
     this.log = init.log;
+    this.decodeLog = decodeLog(init.log);
     this.swVersion = init.swVersion;
     this.ports = new PortTable(init.clock);
     this.conns = new ConnMgr(this);

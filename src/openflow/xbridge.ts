@@ -16,6 +16,7 @@ import type { MiniMatch } from "../flow/minimatch.ts";
 import type { TunTable } from "../flow/tun-metadata.ts";
 import { hashInt } from "../lib/hash.ts";
 import { OvsMap } from "../lib/hmap.ts";
+import type { Vlog } from "../lib/vlog.ts";
 import type { Bond } from "./bond.ts";
 import type { Group } from "./group.ts";
 import type { MacLearning } from "./mac-learning.ts";
@@ -121,6 +122,7 @@ export interface XlateTable {
 
 /** What a translation needs from the OpenFlow layer of one bridge; class Ofproto has all of it. */
 export interface XlateOfproto {
+  readonly log: Vlog;
   readonly name: string;
   /** 255 tables; the last one, 254, is internal. */
   readonly tables: readonly XlateTable[];

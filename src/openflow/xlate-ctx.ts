@@ -14,8 +14,10 @@
 import type { OdpAction } from "../datapath/odp-action.ts";
 import { type FlowKey, K, newKey, set } from "../flow/flow-key.ts";
 import { OFPP } from "../flow/ofp-port.ts";
+import type { RateLimit } from "../lib/vlog.ts";
 import type { PacketBuf } from "../packet/packet.ts";
 import type { Action, ActionOf } from "./actions/types.ts";
+import { formatFlow } from "./flow-format.ts";
 import type { FrozenState, RecircPool } from "./recirc.ts";
 import type { Rule } from "./rule.ts";
 import type { ParentNode, Recorder } from "./trace.ts";
@@ -276,7 +278,15 @@ export function tunnelDst(key: FlowKey): Uint32Array {
   return v4 !== 0 ? Uint32Array.of(0, 0, 0xffff, v4) : key.slice(w, w + 4);
 }
 
-/** Records a detail, a warning or an error; callers test `ctx.rec.on` before they build texts. */
+/** Limits of the log for what translations of real packets report. */
+const ERROR_LIMIT = { name: "xlate_report_error", rate: 1, burst: 5 };
+const INFO_LIMIT = { name: "xlate_report_info", rate: 1, burst: 5 };
+const DEBUG_LIMIT = { name: "xlate_report_debug", rate: 30, burst: 300 };
+
+/**
+ * Records a detail, a warning or an error; callers test `ctx.rec.on` before they build texts. An
+ * error that happens to a real packet goes into the log.
+ */
 export function report(
   ctx: XlateCtx,
   kind: "detail" | "warn" | "error" | "note",
@@ -284,6 +294,43 @@ export function report(
 ): void {
   if (ctx.rec.on) {
     ctx.rec.add({ kind, text });
+  } else if (kind === "error") {
+    logReport(ctx, "warn", ERROR_LIMIT, text);
+  }
+}
+
+/** Records a warning that the log mentions as information. */
+export function reportInfo(ctx: XlateCtx, text: string): void {
+  if (ctx.rec.on) {
+    ctx.rec.add({ kind: "warn", text });
+  } else {
+    logReport(ctx, "info", INFO_LIMIT, text);
+  }
+}
+
+/** True if somebody will see what `reportDebug` is told; asked before a text is built. */
+export function wantsDebug(ctx: XlateCtx): boolean {
+  return ctx.rec.on || ctx.xbridge.ofproto.log.enabled("ofproto_dpif_xlate", "dbg");
+}
+
+/** Records a detail that the log mentions at debug level. */
+export function reportDebug(ctx: XlateCtx, kind: "detail" | "note", text: string): void {
+  const { log } = ctx.xbridge.ofproto;
+  if (ctx.rec.on) {
+    ctx.rec.add({ kind, text });
+  } else if (ctx.xin.packet !== null) {
+    const line = `bridge ${ctx.xbridge.name}: ${text}`;
+    log.logRl("ofproto_dpif_xlate", "dbg", DEBUG_LIMIT, line);
+  }
+}
+
+/** Logs what happened to a real packet, with the packet. */
+function logReport(ctx: XlateCtx, level: "warn" | "info", limit: RateLimit, text: string): void {
+  const { ofproto, tunTable } = ctx.xbridge;
+  if (ctx.xin.packet !== null && !ofproto.log.drops("ofproto_dpif_xlate", level, limit)) {
+    const flow = formatFlow(ctx.baseFlow, null, tunTable);
+    const line = `${text} on bridge ${ctx.xbridge.name} while processing ${flow}`;
+    ofproto.log.log("ofproto_dpif_xlate", level, line);
   }
 }
 

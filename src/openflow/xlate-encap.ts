@@ -24,7 +24,7 @@ import {
   VLAN_CFI,
 } from "../flow/vlan-mpls.ts";
 import type { ActionOf } from "./actions/types.ts";
-import { report, type XlateCtx } from "./xlate-ctx.ts";
+import { report, reportDebug, type XlateCtx } from "./xlate-ctx.ts";
 import { triggerFreeze } from "./xlate-freeze.ts";
 import { sendInvalidTtl } from "./xlate-headers.ts";
 import { plain, row, type XlateTable } from "./xlate-row.ts";
@@ -120,7 +120,7 @@ function clearMacs(ctx: XlateCtx): void {
 
 /** Records why an encapsulation cannot be, and fails (ovs: xlate_report_debug). */
 function unsupported(ctx: XlateCtx, text: string): void {
-  report(ctx, "note", text);
+  reportDebug(ctx, "note", text);
   ctx.error = "unsupported_packet_type";
 }
 

@@ -10,7 +10,7 @@ import { csum, csumContinue, csumFinish, csumAdd32 } from "../lib/checksum.ts";
 import type { PacketBuf } from "../packet/packet.ts";
 import { IGMP, type McastPlace, type McastSnooping, mappedIpv4 } from "./mcast-snooping.ts";
 import { OFPP_NONE_BUNDLE, type XBundle } from "./xbridge.ts";
-import { report, type XlateCtx } from "./xlate-ctx.ts";
+import { reportDebug, type XlateCtx } from "./xlate-ctx.ts";
 
 const IGMP_BYTES = 8;
 const MLD_BYTES = 8;
@@ -36,7 +36,7 @@ function updateIgmp(ctx: XlateCtx, ms: McastSnooping, p: PacketBuf, at: McastPla
   const where = `on port ${at.bundle.name} in VLAN ${at.vlan}`;
   const l4 = l4Bytes(p);
   if (l4.length < IGMP_BYTES || csum(l4) !== 0) {
-    report(ctx, "detail", `multicast snooping received bad IGMP checksum ${where}`);
+    reportDebug(ctx, "detail", `multicast snooping received bad IGMP checksum ${where}`);
     return;
   }
   const group = getU(ctx.flow, K.igmp_group_ip4);
@@ -45,25 +45,25 @@ function updateIgmp(ctx: XlateCtx, ms: McastSnooping, p: PacketBuf, at: McastPla
     case IGMP.REPORT_V2:
       if (ms.addGroup(mappedIpv4(group), at)) {
         const text = `multicast snooping learned that ${formatIpv4(group)} is ${where}`;
-        report(ctx, "detail", text);
+        reportDebug(ctx, "detail", text);
       }
       break;
     case IGMP.LEAVE:
       if (ms.leaveGroup(mappedIpv4(group), at)) {
-        report(ctx, "detail", `multicast snooping leaving ${formatIpv4(group)} is ${where}`);
+        reportDebug(ctx, "detail", `multicast snooping leaving ${formatIpv4(group)} is ${where}`);
       }
       break;
     case IGMP.QUERY: {
       const src = getU(ctx.flow, K.nw_src);
       if (src !== 0 && ms.addRouter(at)) {
-        report(ctx, "detail", `multicast snooping query from ${formatIpv4(src)} is ${where}`);
+        reportDebug(ctx, "detail", `multicast snooping query from ${formatIpv4(src)} is ${where}`);
       }
       break;
     }
     case IGMP.REPORT_V3: {
       const count = ms.addReport(l4, at);
       if (count > 0) {
-        report(ctx, "detail", `multicast snooping processed ${count} addresses ${where}`);
+        reportDebug(ctx, "detail", `multicast snooping processed ${count} addresses ${where}`);
       }
       break;
     }
@@ -75,18 +75,18 @@ function updateMld(ctx: XlateCtx, ms: McastSnooping, p: PacketBuf, at: McastPlac
   const where = `on port ${at.bundle.name} in VLAN ${at.vlan}`;
   const l4 = l4Bytes(p);
   if (l4.length < MLD_BYTES || !icmpv6ChecksumIsRight(p)) {
-    report(ctx, "detail", `multicast snooping received bad MLD checksum ${where}`);
+    reportDebug(ctx, "detail", `multicast snooping received bad MLD checksum ${where}`);
     return;
   }
   if (get(ctx.flow, K.tp_src) === MLD_QUERY) {
     if (!isZero(ctx.flow, K.ipv6_src) && ms.addRouter(at)) {
-      report(ctx, "detail", `multicast snooping query ${where}`);
+      reportDebug(ctx, "detail", `multicast snooping query ${where}`);
     }
     return;
   }
   const count = ms.addMld(l4, at);
   if (count > 0) {
-    report(ctx, "detail", `multicast snooping processed ${count} addresses ${where}`);
+    reportDebug(ctx, "detail", `multicast snooping processed ${count} addresses ${where}`);
   }
 }
 

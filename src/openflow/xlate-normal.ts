@@ -23,7 +23,7 @@ import {
   type Place,
   vidIsValid,
 } from "./xlate-bundle.ts";
-import { report, type XlateCtx } from "./xlate-ctx.ts";
+import { report, reportDebug, wantsDebug, type XlateCtx } from "./xlate-ctx.ts";
 import { multicast } from "./xlate-mcast.ts";
 import { vidOf, xvlanExtract, xvlanInput } from "./xvlan.ts";
 
@@ -79,9 +79,9 @@ function isAdmissible(ctx: XlateCtx, xport: XPort, xbundle: XBundle, vlan: numbe
 /** Learns the source address (ovs: update_learning_table). */
 function learnSource(ctx: XlateCtx, xbundle: XBundle, vlan: number, gratuitous: boolean): void {
   const src = dlSrc(ctx.flow);
-  if (learnMac(ctx.xbridge, xbundle, src, vlan, gratuitous, ctx.xin.nowMs) && ctx.rec.on) {
+  if (learnMac(ctx.xbridge, xbundle, src, vlan, gratuitous, ctx.xin.nowMs) && wantsDebug(ctx)) {
     const mac = formatMac(src.hi, src.lo);
-    report(ctx, "detail", `learned that ${mac} is on port ${xbundle.name} in VLAN ${vlan}`);
+    reportDebug(ctx, "detail", `learned that ${mac} is on port ${xbundle.name} in VLAN ${vlan}`);
   }
 }
 

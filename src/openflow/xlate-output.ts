@@ -28,7 +28,14 @@ import {
 import { creditPorts } from "./xlate-cache.ts";
 import { OFPR } from "./packet-in-reason.ts";
 import { controllerAction, METER_UNSET } from "./xlate-controller.ts";
-import { type BondRecirc, ctxPort, report, tunnelDst, type XlateCtx } from "./xlate-ctx.ts";
+import {
+  type BondRecirc,
+  ctxPort,
+  report,
+  reportInfo,
+  tunnelDst,
+  type XlateCtx,
+} from "./xlate-ctx.ts";
 import { patchPortOutput } from "./xlate-patch.ts";
 import { type ActionPlace, plain, type XlateTable } from "./xlate-row.ts";
 import { nativeTunnelIsOn, nativeTunnelOutput, terminateNativeTunnel } from "./xlate-tunnel.ts";
@@ -322,7 +329,7 @@ export function outputAction(
       if (port !== inPort) {
         composeOutput(ctx, port, null, at.last, truncate);
       } else {
-        report(ctx, "warn", "skipping output to input port");
+        reportInfo(ctx, "skipping output to input port");
       }
   }
 }
@@ -354,7 +361,7 @@ function outputTrunc(ctx: XlateCtx, a: ActionOf<"output_trunc">, at: ActionPlace
     return;
   }
   if (a.port === get(ctx.flow, K.in_port)) {
-    report(ctx, "warn", "skipping output to input port");
+    reportInfo(ctx, "skipping output to input port");
     return;
   }
   const xport = ctxPort(ctx, a.port);

@@ -327,6 +327,44 @@ function isPrimary(controller: Row): boolean {
     : type === "primary";
 }
 
+const REMOTES_LIMIT = { name: "configure_remotes", rate: 1, burst: 5 };
+
+/**
+ * False for sockets of this host that whoever may write the database must not reach (ovs:
+ * vswitchd/bridge.c bridge_configure_remotes).
+ */
+function isPermitted(br: Bridge, target: string): boolean {
+  const { rundir, log } = br.vs;
+  const own = `"unix:${rundir}/${br.name}.mgmt" (which is always available without special configuration)`;
+  if (target.startsWith("unix:")) {
+    const allowed = `unix:${rundir}/`;
+    if (target.includes("/") && !hasPathPrefix(target, allowed)) {
+      const text =
+        `bridge ${br.name}: Not connecting to socket controller "${target}" due to possibility ` +
+        "for remote exploit.  Instead, specify socket in permitted directory " +
+        `"${allowed}" or connect to ${own}.`;
+      log.logRl("bridge", "err", REMOTES_LIMIT, text);
+      return false;
+    }
+  } else if (target.startsWith("punix:")) {
+    const allowed = `punix:${rundir}/${br.name}.`;
+    if (!hasPathPrefix(target, allowed) || target.includes("/", allowed.length)) {
+      const text =
+        `bridge ${br.name}: Not adding Unix domain socket controller "${target}" due to ` +
+        "possibility of overwriting local files. Instead, specify path in permitted format " +
+        `"${allowed}*" or connect to ${own}.`;
+      log.logRl("bridge", "err", REMOTES_LIMIT, text);
+      return false;
+    }
+  }
+  return true;
+}
+
+/** Several slashes count as one. */
+function hasPathPrefix(path: string, prefix: string): boolean {
+  return path.replace(/\/+/g, "/").startsWith(prefix.replace(/\/+/g, "/"));
+}
+
 /** Controllers, fail mode, OpenFlow versions. Nothing here connects anywhere. */
 export function configureRemotes(br: Bridge, row: Row): void {
   const { ofproto, vs } = br;
@@ -337,6 +375,10 @@ export function configureRemotes(br: Bridge, row: Row): void {
   const primary = controllers.filter(isPrimary);
   ofproto.conns.controllers = primary.length;
   br.versions = allowedVersions(br, row);
+  br.services.set(
+    controllers.filter((c) => isPermitted(br, c.name("target"))),
+    br.versions,
+  );
   ofproto.setFailMode(row.text("fail_mode") === "secure" ? "secure" : "standalone");
   // A bridge that gets its first controller or loses its last one starts with empty tables.
   if (had !== primary.length > 0) {

@@ -7,7 +7,7 @@ import { OFPP } from "../flow/ofp-port.ts";
 import type { NetdevInfo } from "../openflow/ofport.ts";
 import { addPort, removePort, setPortEnable, updatePort } from "../openflow/ofproto-ports.ts";
 import { isTunnelType } from "../openflow/tunnel-config.ts";
-import type { TunnelPort } from "../openflow/tunnel-ports.ts";
+import { formatTunnelMatch, type TunnelPort } from "../openflow/tunnel-ports.ts";
 import {
   ODPP_NONE,
   PORT_CONFIG,
@@ -107,6 +107,8 @@ export function deviceAddresses(d: Device): Uint32Array[] {
   return out;
 }
 
+const ADD_LIMIT = { name: "iface_do_create", rate: 1, burst: 5 };
+
 /** An interface that came up, or why it did not. */
 export type CreateResult = Iface | { readonly error: string | null };
 
@@ -121,19 +123,25 @@ export function createIface(br: Bridge, row: Row, portOf: () => BridgePort): Cre
   const type = ifaceType(br, row);
   const opened = openDevice(vs, name, deviceType(br, type));
   if ("errno" in opened) {
-    return warned(br, `could not open network device ${name} (${opened.errno})`);
+    const error = `could not open network device ${name} (${opened.errno})`;
+    vs.log.warn("bridge", error);
+    return { error };
   }
   const { device } = opened;
   const error = configureDevice(vs, device, row.map("options"));
   if (error !== null) {
     closeDevice(vs, device);
-    return warned(br, error);
+    return { error };
   }
   applyMtu(device, row);
   const added = addToOfproto(br, device, pickPort(row));
   if (typeof added === "string") {
     closeDevice(vs, device);
-    return warned(br, `could not add network device ${name} to ofproto (${added})`);
+    const text = `${br.name}: could not add port ${name} (${added})`;
+    vs.log.logRl("ofproto", "warn", { name: "ofproto", rate: 1, burst: 5 }, text);
+    const problem = `could not add network device ${name} to ofproto (${added})`;
+    vs.log.logRl("bridge", "warn", ADD_LIMIT, problem);
+    return { error: problem };
   }
   const { ofport, xport } = added;
   vs.log.info("bridge", `bridge ${br.name}: added interface ${name} on port ${ofport.portNo}`);
@@ -142,11 +150,6 @@ export function createIface(br: Bridge, row: Row, portOf: () => BridgePort): Cre
   port.ifaces.push(iface);
   br.ifaces.set(name, iface);
   return iface;
-}
-
-function warned(br: Bridge, error: string): { readonly error: string } {
-  br.vs.log.warn("bridge", error);
-  return { error };
 }
 
 export function applyMtu(d: Device, row: Row): void {
@@ -197,7 +200,7 @@ function registerTunnel(br: Bridge, d: Device, xport: XPort): boolean {
   const there = br.vs.xcfg.tunnels.add(t);
   if (there !== null) {
     const text = `attempting to add tunnel port with same config as port '${there.name}'`;
-    br.vs.log.warn("tunnel", `${d.name}: ${text}`);
+    br.vs.log.warn("tunnel", `${d.name}: ${text} (${formatTunnelMatch(t)})`);
     return false;
   }
   xport.tunnel = t;

@@ -18,6 +18,7 @@ import type { Uuid } from "../ovsdb/uuid.ts";
 import type { Backer, DpType } from "./backer.ts";
 import { type Device, randomMac } from "./device.ts";
 import { BridgeProvider } from "./provider.ts";
+import { Services } from "./services.ts";
 import { OVS_VERSION } from "./version.ts";
 import type { VSwitch } from "./vswitch.ts";
 
@@ -57,6 +58,7 @@ export class Bridge {
   readonly defaultMac: readonly [hi: number, lo: number];
   /** What the switch itself has sent by the ports of this bridge. */
   readonly sent = { packets: 0, bytes: 0 };
+  readonly services: Services;
   /** OpenFlow versions that connections may use: bits `1 << version`. */
   versions = SUPPORTED_VERSIONS;
 
@@ -67,6 +69,7 @@ export class Bridge {
     this.type = type;
     this.backer = vs.backer(type);
     this.defaultMac = randomMac(vs);
+    this.services = new Services(vs.log, this.name, `punix:${vs.rundir}/${this.name}.mgmt`);
     this.ofproto = new Ofproto({
       name: this.name,
       clock: vs.clock,

@@ -71,8 +71,11 @@ export function openDevice(vs: VSwitch, name: string, type: string): OpenResult 
   }
   const isVport = type === "patch" || isTunnelType(type);
   if (!isVport && !DUMMY_TYPES.includes(type)) {
-    const noDevice = XDP_TYPES.includes(type);
-    return { errno: noDevice ? "No such device" : "Address family not supported by protocol" };
+    if (XDP_TYPES.includes(type)) {
+      return { errno: "No such device" };
+    }
+    vs.log.warn("netdev", `could not create netdev ${name} of unknown type ${type}`);
+    return { errno: "Address family not supported by protocol" };
   }
   const device: Device = {
     name,
@@ -142,6 +145,32 @@ function patchError(name: string, options: ReadonlyMap<string, string>): string 
   return peer === name ? `${name}: patch peer must not be self` : null;
 }
 
+/** What the generic layer adds to the reason of a virtual port. */
+function logUnusable(vs: VSwitch, d: Device): void {
+  vs.log.warn("netdev", `${d.name}: could not set configuration (Invalid argument)`);
+}
+
+const ADDRESS_LIMITS = {
+  4: { name: "lookup_ip", rate: 1, burst: 5 },
+  6: { name: "lookup_ipv6", rate: 1, burst: 5 },
+} as const;
+
+/** The parser of addresses logs by itself what it cannot read. */
+function logBadAddress(
+  vs: VSwitch,
+  name: string,
+  key: string,
+  value: string | undefined,
+  errors: readonly string[],
+): void {
+  const bad = errors.some((e) => e.startsWith(`${name}: bad `) && e.endsWith(`'${key}'`));
+  if (value !== undefined && bad) {
+    const family = value.includes(":") ? 6 : 4;
+    const text = `"${value}" is not a valid ${family === 6 ? "IPv6" : "IP"} address`;
+    vs.log.logRl("socket_util", "err", ADDRESS_LIMITS[family], text);
+  }
+}
+
 /** Applies the options of an interface; an error text means that the device cannot be used. */
 export function configureDevice(
   vs: VSwitch,
@@ -157,22 +186,27 @@ export function configureDevice(
   }
   if (d.type === "patch") {
     const error = patchError(d.name, options);
+    if (error !== null) {
+      vs.log.err("netdev_vport", error);
+      logUnusable(vs, d);
+    }
     d.peer = error === null ? (options.get("peer") ?? null) : d.peer;
     d.options = options;
     return error;
   }
   if (isTunnelType(d.type)) {
     const { config, errors } = parseTunnelConfig(d.name, d.type, options);
-    for (const text of errors) {
-      vs.log.warn("netdev_vport", text);
+    for (const key of ["remote_ip", "local_ip"]) {
+      logBadAddress(vs, d.name, key, options.get(key), errors);
     }
-    if (config === null) {
-      return errors.join("\n");
+    const clash = config === null ? null : vxlanClash(vs, d, config);
+    const all = clash === null ? errors : [...errors, clash];
+    if (all.length > 0) {
+      vs.log.warn("netdev_vport", all.join("\n"));
     }
-    const clash = vxlanClash(vs, d, config);
-    if (clash !== null) {
-      vs.log.warn("netdev_vport", clash);
-      return clash;
+    if (config === null || clash !== null) {
+      logUnusable(vs, d);
+      return all.join("\n");
     }
     // An unchanged configuration stays the same object: the port keeps its place everywhere.
     if (d.tunnel === null || !sameTunnelConfig(d.tunnel, config)) {

@@ -35,6 +35,7 @@ import { flushConnections } from "./ct-flush.ts";
 import { knownConnection } from "./ct-trace.ts";
 import { setMetadataFromFlow } from "./packet-flow.ts";
 import { packetMetadata } from "./packet-metadata.ts";
+import { logStrayTunnelPacket, logTooDeep, UPCALL_LIMIT } from "./packet-log.ts";
 import type { PacketPath } from "./packet-path.ts";
 import { receiveSpecial } from "./port-protocols.ts";
 import { resumePacket } from "./resume.ts";
@@ -135,8 +136,9 @@ export class Packets implements PacketPath {
       bridgeByName: (name) => vs.bridgeByName(name),
       toController: (xbridge, p, key, action) => this.toController(xbridge, p, key, action),
       special: (xport, slow, p, key) => this.special(xport, slow, p, key),
-      debug: (text) => vs.log.log("ofproto_dpif_upcall", "dbg", text),
-      warn: (text) => vs.log.warn("ofproto_dpif_upcall", text),
+      strayTunnelPacket: (key) => logStrayTunnelPacket(vs, key),
+      tooDeep: (xbridge, p, key) => logTooDeep(vs, xbridge, p, key),
+      log: (level, text) => vs.log.logRl("ofproto_dpif_upcall", level, UPCALL_LIMIT, text),
     };
   }
 

@@ -310,6 +310,7 @@ export function reconfigure(vs: VSwitch): void {
   }
   const w = new StatusWriter(vs);
   vs.settings = settingsOf(root);
+  vs.datapathLog.configure(root.map("other_config"));
   const wanted = wantedBridges(vs, root);
   for (const br of [...vs.bridges.values()]) {
     const row = wanted.get(br.name);
@@ -317,6 +318,7 @@ export function reconfigure(vs: VSwitch): void {
       destroyBridge(vs, br);
     }
   }
+  vs.datapathLog.keep(new Set([...vs.bridges.values()].map((br) => br.type)));
   const added: [string, Row][] = [...wanted].filter(([name]) => !vs.bridges.has(name));
   const ports = new Map([...vs.bridges.values()].map((br) => [br, wantedPorts(br)]));
   for (const [br, rows] of ports) {
@@ -329,9 +331,13 @@ export function reconfigure(vs: VSwitch): void {
     const type = datapathType(row);
     if (type === null) {
       const why = "Address family not supported by protocol";
+      const unknown = row.name("datapath_type");
+      vs.log.warn("ofproto", `unknown datapath type ${unknown}`);
+      vs.log.warn("ofproto", `could not create datapath ${name} of unknown type ${unknown}`);
       vs.log.err("bridge", `failed to create bridge ${name}: ${why}`);
       continue;
     }
+    vs.datapathLog.add(type);
     const br = new Bridge(vs, row, type);
     vs.bridges.set(name, br);
     ports.set(br, wantedPorts(br));

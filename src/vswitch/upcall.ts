@@ -9,13 +9,15 @@
 
 import type { Datapath, MissResult, UpcallHandler } from "../datapath/datapath.ts";
 import type { UserspaceAction } from "../datapath/execute.ts";
-import type { FlowCounters, Megaflow } from "../datapath/flow-cache.ts";
+import type { FlowCounters, Megaflow } from "../datapath/megaflow.ts";
 import type { OdpAction } from "../datapath/odp-action.ts";
 import { wildcardsForPacket } from "../flow/flow-wildcards.ts";
 import { type FlowKey, fill, get, getU, K } from "../flow/flow-key.ts";
 import type { PacketBuf } from "../packet/packet.ts";
+import type { LogLevel } from "../lib/vlog.ts";
+import { tnlPortShouldReceive } from "../openflow/tunnel-ports.ts";
 import type { RecircPool } from "../openflow/recirc.ts";
-import { NO_RECORDER } from "../openflow/trace.ts";
+import { NO_RECORDER, type Recorder } from "../openflow/trace.ts";
 import type { XBridge, XlateConfig, XPort } from "../openflow/xbridge.ts";
 import { type CacheEffects, pushStats, type XlateCache } from "../openflow/xlate-cache.ts";
 import type { FlowStats, XlateOut } from "../openflow/xlate-ctx.ts";
@@ -36,10 +38,32 @@ const FLOW_LIMIT_MAX = 200000;
 /** A probability that means "always". */
 const ALWAYS = 0xffffffff;
 
+/** A translation on behalf of a packet. */
+export interface Walk {
+  readonly xbridge: XBridge;
+  /** As it entered, in_port in OpenFlow's numbers. */
+  readonly flow: FlowKey;
+  readonly out: XlateOut;
+  readonly xcache: XlateCache;
+}
+
+/** Sees what upcalls make, for reports. */
+export interface UpcallWatcher {
+  /** Whom to tell what a translation does. */
+  recorder(): Recorder;
+  /** A packet was translated; its actions come next. Null: nobody could translate it. */
+  translated(key: FlowKey, walk: Walk | null): void;
+  installed(flow: Megaflow): void;
+  /** A packet went up to the switch itself or to a controller. */
+  punted(toController: boolean): void;
+}
+
 /** What a megaflow's owner keeps with it (ovs: struct udpif_key). */
 class Ukey {
   flow: Megaflow | null = null;
   xcache: XlateCache | null;
+  /** Why packets go up, 0 if they do not. */
+  slow: number;
   readonly pushed: FlowCounters = { packets: 0, bytes: 0, usedMs: 0, tcpFlags: 0 };
   readonly createdMs: number;
   revalSeq: number;
@@ -49,12 +73,14 @@ class Ukey {
 
   constructor(init: {
     readonly xcache: XlateCache | null;
+    readonly slow: number;
     readonly createdMs: number;
     readonly revalSeq: number;
     readonly keyRecircId: number;
     readonly recircIds: readonly number[];
   }) {
     this.xcache = init.xcache;
+    this.slow = init.slow;
     this.createdMs = init.createdMs;
     this.revalSeq = init.revalSeq;
     this.keyRecircId = init.keyRecircId;
@@ -73,8 +99,11 @@ export interface UdpifHost {
   toController(xbridge: XBridge, p: PacketBuf, key: FlowKey, action: UserspaceAction): void;
   /** A packet of a protocol that the switch itself speaks. */
   special(xport: XPort, slow: number, p: PacketBuf, key: FlowKey): void;
-  debug(text: string): void;
-  warn(text: string): void;
+  /** A packet of a tunnel that no port wants. */
+  strayTunnelPacket(key: FlowKey): void;
+  /** A translation failed at a limit: the packet with its key, in_port being an OpenFlow port. */
+  tooDeep(xbridge: XBridge, p: PacketBuf, key: FlowKey): void;
+  log(level: LogLevel, text: string): void;
 }
 
 /** The words of a key with in_port in OpenFlow's numbers. */
@@ -93,6 +122,7 @@ export class Udpif implements UpcallHandler {
   avgFlows = 0;
   maxIdleMs = MAX_IDLE_MS;
   flowLimitMax = FLOW_LIMIT_MAX;
+  watcher: UpcallWatcher | null = null;
   private readonly host: UdpifHost;
   private revalSeq = 1;
   private dumpedSeq = 1;
@@ -119,7 +149,10 @@ export class Udpif implements UpcallHandler {
     const { host } = this;
     const found = xlateLookup(host.xcfg, host.recircs, this.dp.type, key);
     if (typeof found === "string") {
-      host.debug(found);
+      if (tnlPortShouldReceive(key)) {
+        host.strayTunnelPacket(key);
+      }
+      this.watcher?.translated(key, null);
       return null;
     }
     const recircId = getU(key, K.recirc_id);
@@ -132,11 +165,14 @@ export class Udpif implements UpcallHandler {
       tcpFlags: get(key, K.tcp_flags),
     };
     const xcache: XlateCache = [];
-    const xout = this.translate(found.xbridge, openflowKey(key, found.ofpInPort), {
-      packet: p,
-      stats,
-      xcache,
-    });
+    const flow = openflowKey(key, found.ofpInPort);
+    const recorder = this.watcher?.recorder() ?? NO_RECORDER;
+    const how = { packet: p, stats, xcache, recorder };
+    const xout = this.translate(found.xbridge, flow, how);
+    if (xout.error === "recursion_too_deep" || xout.error === "too_many_resubmits") {
+      host.tooDeep(found.xbridge, p, flow);
+    }
+    this.watcher?.translated(key, { xbridge: found.xbridge, flow, out: xout, xcache });
     const actions = xout.odp;
     const install = this.shouldInstall(recircId !== 0 && !hasRef);
     if (!install) {
@@ -147,6 +183,7 @@ export class Udpif implements UpcallHandler {
       xout.slow === 0 ? actions : this.slowPath(xout.slow, found.xbridge, found.ofpInPort);
     const owner = new Ukey({
       xcache,
+      slow: xout.slow,
       createdMs: nowMs,
       revalSeq: this.revalSeq,
       keyRecircId: hasRef ? recircId : 0,
@@ -163,6 +200,7 @@ export class Udpif implements UpcallHandler {
       this.unrefAll(owner.recircIds, owner.keyRecircId);
     } else {
       owner.flow = flow;
+      this.watcher?.installed(flow);
     }
   }
 
@@ -170,9 +208,10 @@ export class Udpif implements UpcallHandler {
     const cookie = action.cookie;
     const xbridge = this.host.bridgeByName(action.bridge);
     if (cookie === null || xbridge === null) {
-      this.host.debug("upcall could not find ofproto");
+      this.host.log("info", "upcall could not find ofproto");
       return null;
     }
+    this.watcher?.punted(cookie.type === "controller");
     switch (cookie.type) {
       case "slow_path": {
         const flow = openflowKey(key, action.ofpInPort);
@@ -200,6 +239,7 @@ export class Udpif implements UpcallHandler {
       readonly xcache: XlateCache | null;
       readonly sideEffects?: boolean;
       readonly tcpFlags?: number;
+      readonly recorder?: Recorder;
     },
   ): XlateOut {
     const { host } = this;
@@ -216,7 +256,7 @@ export class Udpif implements UpcallHandler {
       frozen: null,
       stats: how.stats,
       xcache: how.xcache,
-      recorder: NO_RECORDER,
+      recorder: how.recorder ?? NO_RECORDER,
       recircQueue: null,
       depth: 0,
       resubmits: 0,
@@ -257,11 +297,12 @@ export class Udpif implements UpcallHandler {
 
   private shouldInstall(recircWithoutRef: boolean): boolean {
     if (recircWithoutRef) {
-      this.host.debug("upcall: no reference for recirc flow");
+      this.host.log("dbg", "upcall: no reference for recirc flow");
       return false;
     }
     if (this.dp.flows.size >= this.flowLimit) {
-      this.host.warn(`upcall: datapath reached the dynamic limit of ${this.flowLimit} flows.`);
+      const text = `upcall: datapath reached the dynamic limit of ${this.flowLimit} flows.`;
+      this.host.log("warn", text);
       return false;
     }
     return true;
@@ -356,7 +397,32 @@ export class Udpif implements UpcallHandler {
       ukey.recircIds = xout.recircIds;
     }
     ukey.xcache = xcache;
+    ukey.slow = xout.slow;
+    flow.note = null;
     return true;
+  }
+
+  /** The way through the tables behind a megaflow, as it was translated last. */
+  walkOf(flow: Megaflow): { readonly xcache: XlateCache; readonly slow: number } | null {
+    const ukey = flow.owner;
+    return ukey instanceof Ukey && ukey.xcache !== null
+      ? { xcache: ukey.xcache, slow: ukey.slow }
+      : null;
+  }
+
+  /** What a packet with a key would meet, told to a recorder; nothing is changed by it. */
+  explain(key: FlowKey, recorder: Recorder, tcpFlags: number): Walk | null {
+    const { host } = this;
+    const found = xlateLookup(host.xcfg, host.recircs, this.dp.type, key);
+    if (typeof found === "string") {
+      return null;
+    }
+    const flow = openflowKey(key, found.ofpInPort);
+    const xcache: XlateCache = [];
+    const how = { packet: null, stats: null, xcache, tcpFlags, recorder };
+    const out = this.translate(found.xbridge, flow, how);
+    this.unrefAll(out.recircIds, 0);
+    return { xbridge: found.xbridge, flow, out, xcache };
   }
 
   /** Credits what came since the last time. */

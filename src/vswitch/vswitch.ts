@@ -28,6 +28,7 @@ import type { PacketPath } from "./packet-path.ts";
 import { Packets } from "./packets.ts";
 import { nextWakeMs } from "./port-protocols.ts";
 import { DEFAULT_SETTINGS, reconfigure, type SwitchSettings } from "./reconfigure.ts";
+import { DatapathLog, logStart } from "./start-log.ts";
 import { StatusUpdater } from "./status.ts";
 
 export { OVS_VERSION } from "./version.ts";
@@ -43,6 +44,10 @@ export interface VSwitchEnv {
   readonly clock: Clock;
   readonly rng: Rng;
   readonly fs: FileSystem;
+  /** Directory that messages name as the one of sockets and of the log. */
+  readonly rundir?: string;
+  /** File of the log, from the start. */
+  readonly logFile?: string;
 }
 
 /**
@@ -66,6 +71,14 @@ export class SwitchClock implements Clock {
   /** `time/stop`: from now on only `warp` moves the clock. */
   stop(): void {
     this.stoppedAt = this.source.nowMs();
+  }
+
+  /** Lets a clock that was stopped go on from where it stands. */
+  start(): void {
+    if (this.stoppedAt !== undefined) {
+      this.warpedMs += this.stoppedAt - this.source.nowMs();
+      this.stoppedAt = undefined;
+    }
   }
 
   /** Stopping and warping do not touch the time of day, as in OVS. */
@@ -123,6 +136,7 @@ export class VSwitch {
   rundir = "/var/run/openvswitch";
   /** Directory that messages name as the one of the log. */
   logDir = "/var/log/openvswitch";
+  readonly datapathLog = new DatapathLog(this);
   private readonly status = new StatusUpdater(this);
   private lastId = 0;
   /** When the main loop turned last. */
@@ -136,6 +150,12 @@ export class VSwitch {
     this.rng = env.rng;
     this.fs = env.fs;
     this.log = new Vlog(this.clock);
+    this.rundir = env.rundir ?? this.rundir;
+    this.logDir = env.rundir ?? this.logDir;
+    if (env.logFile !== undefined) {
+      this.openLog(env.logFile);
+      logStart(this);
+    }
     wireNativeTunnels(this);
     this.db = new Database(vswitchSchema(), env.rng);
     transact(this.db, (txn) => txn.insert("Open_vSwitch"));
@@ -209,10 +229,10 @@ export class VSwitch {
     });
   }
 
-  /** `vlog/reopen`: starts the log file anew under its name. */
+  /** `vlog/reopen`: starts the log file anew under its name unless it is still that file. */
   reopenLog(): string {
     const name = this.log.logFile;
-    if (name !== undefined) {
+    if (name !== undefined && !(this.log.isOpen && this.fs.exists(name))) {
       this.openLog(name);
     }
     return "";
@@ -249,7 +269,8 @@ export class VSwitch {
     }
   }
 
-  private nextWakeMs(): number {
+  /** When some protocol is due next; Infinity if there is none. */
+  nextWakeMs(): number {
     let ms = Number.POSITIVE_INFINITY;
     for (const br of this.bridges.values()) {
       ms = Math.min(ms, nextWakeMs(br));

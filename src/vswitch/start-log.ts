@@ -1,0 +1,169 @@
+// What ovs-vswitchd logs about itself: when it starts, and when a datapath comes up.
+//
+// The host that these lines speak of has two processor cores on one NUMA node, which is also what
+// memory/show and the numbers of threads go by; the database is the one of this switch, under the
+// name of the socket that ovsdb-server would have. References: ovs: lib/ovs-numa.c,
+// lib/reconnect.c, vswitchd/bridge.c bridge_run, ofproto/ofproto-dpif.c check_*,
+// ofproto/ofproto-dpif-upcall.c udpif_set_threads, lib/dpif-netdev.c dpif_netdev_set_config.
+
+import type { DpType } from "./backer.ts";
+import { smapBool, smapInt, smapUint } from "./smap.ts";
+import { OVS_VERSION } from "./version.ts";
+import type { VSwitch } from "./vswitch.ts";
+
+const HOST_CORES = 2;
+/** One revalidator, and one more for each so many cores. */
+const CORES_PER_REVALIDATOR = 4;
+
+/** Lines of the start, before the database has been read. */
+export function logStart(vs: VSwitch): void {
+  const { log } = vs;
+  log.info("ovs_numa", `Discovered ${HOST_CORES} CPU cores on NUMA node 0`);
+  log.info("ovs_numa", `Discovered 1 NUMA nodes and ${HOST_CORES} CPU cores`);
+  log.info("reconnect", `unix:${vs.rundir}/db.sock: connecting...`);
+  log.info("reconnect", `unix:${vs.rundir}/db.sock: connected`);
+  log.info("bridge", `ovs-vswitchd (Open vSwitch) ${OVS_VERSION}`);
+}
+
+/** What the probes of a userspace datapath find, in the order in which they are made. */
+const PROBED: readonly string[] = [
+  "Datapath supports recirculation",
+  "VLAN header stack length probed as 1",
+  "MPLS label stack length probed as 3",
+  "Datapath supports truncate action",
+  "Datapath supports unique flow ids",
+  "Datapath supports clone action",
+  "Max sample nesting level probed as 10",
+  "Datapath supports eventmask in conntrack action",
+  "Datapath supports ct_clear action",
+  "Max dp_hash algorithm probed to be 1",
+  "Datapath supports check_pkt_len action",
+  "Datapath supports timeout policy in conntrack action",
+  "Datapath supports ct_zero_snat",
+  "Datapath supports add_mpls action",
+  "Datapath supports ct_state",
+  "Datapath supports ct_zone",
+  "Datapath supports ct_mark",
+  "Datapath supports ct_label",
+  "Datapath supports ct_state_nat",
+  "Datapath supports ct_orig_tuple",
+  "Datapath supports ct_orig_tuple6",
+  "Datapath supports IPv6 ND Extensions",
+];
+
+/** Numbers of threads that a configuration leads to on a host of two cores. */
+interface Threads {
+  readonly handlers: number;
+  readonly revalidators: number;
+}
+
+function threadsOf(config: ReadonlyMap<string, string>): Threads {
+  const handlers = Math.max(0, smapInt(config, "n-handler-threads", 0));
+  const revalidators = Math.max(0, smapInt(config, "n-revalidator-threads", 0));
+  if (revalidators > 0) {
+    return { handlers: handlers || Math.max(HOST_CORES - revalidators, 1), revalidators };
+  }
+  if (handlers > 0) {
+    return { handlers, revalidators: Math.max(HOST_CORES - handlers, 1) };
+  }
+  const usual = Math.trunc(HOST_CORES / CORES_PER_REVALIDATOR) + 1;
+  return { handlers: Math.max(HOST_CORES - usual, 1), revalidators: usual };
+}
+
+/** EMC entries are made for one packet in so many, if nobody says otherwise. */
+const EMC_PROB_DEFAULT = 100;
+
+function emcText(inverse: number): string {
+  return inverse === 0
+    ? "EMC insertion probability changed to zero"
+    : `EMC insertion probability changed to 1/${inverse} (~${(100 / inverse).toFixed(2)}%)`;
+}
+
+/** Settings of the datapath whose changes are logged, with what is said of a value. */
+const SETTINGS: readonly ((config: ReadonlyMap<string, string>) => string)[] = [
+  (c) => `Flushing interval for tx queues set to ${smapInt(c, "tx-flush-interval", 0)} us`,
+  (c) => emcText(smapUint(c, "emc-insert-inv-prob", EMC_PROB_DEFAULT)),
+  (c) => {
+    const on = smapBool(c, "pmd-perf-metrics", false);
+    return `PMD performance metrics collection ${on ? "enabled" : "disabled"}`;
+  },
+  (c) => `SMC cache is ${smapBool(c, "smc-enable", false) ? "enabled" : "disabled"}`,
+];
+
+/** Follows the datapaths and their settings, and logs what ovs-vswitchd says about them. */
+export class DatapathLog {
+  private readonly vs: VSwitch;
+  private readonly up = new Set<DpType>();
+  private threads: Threads = threadsOf(new Map());
+  private settings: readonly string[] = SETTINGS.map((text) => text(new Map()));
+  private madeBefore = false;
+
+  constructor(vs: VSwitch) {
+    this.vs = vs;
+  }
+
+  /** The datapath of a type gets a bridge; says so if it is the first one. */
+  add(type: DpType): void {
+    if (this.up.has(type)) {
+      return;
+    }
+    this.up.add(type);
+    const { log } = this.vs;
+    log.info("dpif_netdev_extract", "Default MFEX Extract implementation is scalar.");
+    if (!this.madeBefore) {
+      log.info("dpif_netdev_impl", "Default DPIF implementation is dpif_scalar.");
+    }
+    for (const text of PROBED) {
+      log.info("ofproto_dpif", `${type}@ovs-${type}: ${text}`);
+    }
+    this.logThreads();
+    log.info("dpif_netdev", "pmd-rxq-affinity isolates PMD core");
+    log.info("dpif_netdev", "PMD auto load balance interval set to 1 mins");
+    log.info("dpif_netdev", "PMD auto load balance improvement threshold set to 25%");
+    log.info("dpif_netdev", "PMD auto load balance load threshold set to 95%");
+    log.info("dpif_netdev", "PMD auto load balance is disabled.");
+    if (!this.madeBefore) {
+      log.info("dpif_netdev", "PMD max sleep request is 0 usecs.");
+      log.info("dpif_netdev", "PMD load based sleeps are disabled.");
+    }
+    this.madeBefore = true;
+  }
+
+  /** Forgets the datapaths that have no bridge any more. */
+  keep(types: ReadonlySet<DpType>): void {
+    for (const type of [...this.up]) {
+      if (!types.has(type)) {
+        this.up.delete(type);
+      }
+    }
+  }
+
+  /** Says what a change of other_config of the root row changes. */
+  configure(config: ReadonlyMap<string, string>): void {
+    const threads = threadsOf(config);
+    const { handlers, revalidators } = this.threads;
+    if (threads.handlers !== handlers || threads.revalidators !== revalidators) {
+      this.threads = threads;
+      for (const _ of this.up) {
+        this.logThreads();
+      }
+    }
+    const settings = SETTINGS.map((text) => text(config));
+    for (const _ of this.up) {
+      for (const text of settings.filter((t, i) => t !== this.settings[i])) {
+        this.vs.log.info("dpif_netdev", text);
+      }
+    }
+    this.settings = settings;
+  }
+
+  private logThreads(): void {
+    const { log } = this.vs;
+    const { handlers, revalidators } = this.threads;
+    log.info(
+      "ofproto_dpif_upcall",
+      `Setting n-handler-threads to ${handlers}, setting n-revalidator-threads to ${revalidators}`,
+    );
+    log.info("ofproto_dpif_upcall", `Starting ${handlers + revalidators} threads`);
+  }
+}
