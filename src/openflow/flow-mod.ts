@@ -135,6 +135,8 @@ function hasDefaultHiddenFields(match: MiniMatch): boolean {
   return recircIdOk && !words.includes(K.dp_hash.word);
 }
 
+const UNKNOWN_METER_LIMIT = { name: "check_ofpacts", rate: 1, burst: 5 };
+
 /** Meters and groups that actions name must exist (ovs: ofproto_check_ofpacts). */
 export function checkActions(p: Ofproto, actions: FlowMod["actions"]): OfpErr | null {
   let error: OfpErr | null = null;
@@ -149,6 +151,10 @@ export function checkActions(p: Ofproto, actions: FlowMod["actions"]): OfpErr | 
     } else if (a.kind === "controller") {
       const meter = a.meterId === 0 ? null : p.meters.get(a.meterId);
       a.providerMeterId = meter?.providerMeterId ?? 0xffffffff;
+      if (a.meterId !== 0 && meter === null) {
+        const text = `${p.name}: controller action specified an unknown meter id: ${a.meterId}`;
+        p.log.logRl("ofproto", "info", UNKNOWN_METER_LIMIT, text);
+      }
     } else if (a.kind === "group" && p.groups.lookup(a.groupId, VERSION_MAX) === null) {
       error = "OFPBAC_BAD_OUT_GROUP";
       return true;

@@ -520,9 +520,15 @@ export class Ofproto implements XlateOfproto {
 
   setFragHandling(frag: number): void {
     const name = defined(FRAG_NAMES[frag]);
-    if (name !== this.fragHandling && this.provider.setFragHandling(frag)) {
+    if (name === this.fragHandling) {
+      return;
+    }
+    if (this.provider.setFragHandling(frag)) {
       this.fragHandling = name;
       this.provider.needRevalidate();
+    } else {
+      const text = `${this.name}: unsupported fragment handling mode ${name}`;
+      this.log.logRl("ofproto", "warn", { name: "ofproto", rate: 1, burst: 5 }, text);
     }
   }
 

@@ -21,6 +21,9 @@ import { formatAltHex, formatAltHex64 } from "../lib/number.ts";
 import type { TunnelConfig, TunnelType } from "./tunnel-config.ts";
 import { ODPP_NONE, type PtMode, type XlateConfig, type XPort } from "./xbridge.ts";
 
+/** Of warnings about packets of tunnels. */
+export const TUNNEL_LIMIT = { name: "tunnel", rate: 1, burst: 5 } as const;
+
 const ECN_MASK = 3;
 const ECN_CE = 3;
 const ECN_ECT_0 = 2;
@@ -190,7 +193,11 @@ export function tnlPortShouldReceive(flow: FlowKey): boolean {
 
 /** The port that a packet which came by a tunnel belongs to; in_port is a datapath port. */
 export function tnlPortReceive(xcfg: XlateConfig, flow: FlowKey): XPort | null {
-  return xcfg.tunnels.find(flow)?.xport ?? null;
+  const found = xcfg.tunnels.find(flow)?.xport ?? null;
+  if (found === null) {
+    xcfg.onStrayTunnelPacket?.(flow);
+  }
+  return found;
 }
 
 /** Takes a congestion mark of the outer header over. False if the packet must be dropped. */

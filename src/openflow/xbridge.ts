@@ -279,6 +279,8 @@ export interface XlateConfig {
   readonly odpPorts: Map<string, Map<number, XPort>>;
   readonly tunnels: TunnelPorts;
   readonly native: NativeTunnels;
+  /** Told of packets that came by a tunnel that no port stands for; in_port is the datapath's. */
+  onStrayTunnelPacket: ((key: FlowKey) => void) | null;
 }
 
 export function newXlateConfig(): XlateConfig {
@@ -288,6 +290,7 @@ export function newXlateConfig(): XlateConfig {
     odpPorts: new Map(),
     tunnels: new TunnelPorts(),
     native: new NativeTunnels(),
+    onStrayTunnelPacket: null,
   };
 }
 

@@ -16,7 +16,7 @@ import { xbundleMirrorOut } from "./mirror.ts";
 import { commitOdpActions } from "./odp-commit.ts";
 import { thawMetadata } from "./recirc.ts";
 import { commitTunnel } from "./tunnel-commit.ts";
-import { tnlProcessEcn } from "./tunnel-ports.ts";
+import { TUNNEL_LIMIT, tnlProcessEcn } from "./tunnel-ports.ts";
 import {
   getOfpPort,
   ODPP_NONE,
@@ -247,6 +247,10 @@ function receive(ctx: XlateCtx, inPort: XPort | null, actions: readonly Action[]
   }
   const samples = ctx.odp.length;
   const ecnDrop = !tnlProcessEcn(ctx.flow);
+  if (ecnDrop) {
+    const text = "dropping tunnel packet marked ECN CE but is not ECN capable";
+    ctx.xbridge.ofproto.log.logRl("tunnel", "warn", TUNNEL_LIMIT, text);
+  }
   if (!ecnDrop && (inPort === null || mayReceive(inPort, ctx))) {
     if (ctx.rule !== null && actions === null) {
       ctx.ruleCookie = ctx.rule.cookie;

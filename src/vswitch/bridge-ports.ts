@@ -25,6 +25,7 @@ import {
   dpPortName,
   isReservedName,
   isUp,
+  logNoIfindex,
   macBytes,
   openDevice,
 } from "./device.ts";
@@ -149,6 +150,7 @@ export function createIface(br: Bridge, row: Row, portOf: () => BridgePort): Cre
   const iface: Iface = { name, rowUuid: row.uuid, port, type, device, ofport, xport };
   port.ifaces.push(iface);
   br.ifaces.set(name, iface);
+  logNoIfindex(vs, device);
   return iface;
 }
 
@@ -161,6 +163,9 @@ export function applyMtu(d: Device, row: Row): void {
 /** Gives a device its numbers; the error is what strerror() would say. */
 function addToOfproto(br: Bridge, d: Device, request: number | null) {
   const { vs, backer, ofproto } = br;
+  if (d.tunnel !== null && backer.portByName(dpPortName(d)) === undefined) {
+    logNoIfindex(vs, d);
+  }
   const odpPort =
     d.type === "patch"
       ? ODPP_NONE

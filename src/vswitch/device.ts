@@ -165,11 +165,29 @@ function logBadAddress(
 ): void {
   const bad = errors.some((e) => e.startsWith(`${name}: bad `) && e.endsWith(`'${key}'`));
   if (value !== undefined && bad) {
-    const family = value.includes(":") ? 6 : 4;
-    const text = `"${value}" is not a valid ${family === 6 ? "IPv6" : "IP"} address`;
-    vs.log.logRl("socket_util", "err", ADDRESS_LIMITS[family], text);
+    logNoAddress(vs, value);
   }
 }
+
+/** What the parser of addresses logs about a text that is none. */
+export function logNoAddress(vs: VSwitch, text: string): void {
+  const family = text.includes(":") ? 6 : 4;
+  const line = `"${text}" is not a valid ${family === 6 ? "IPv6" : "IP"} address`;
+  vs.log.logRl("socket_util", "err", ADDRESS_LIMITS[family], line);
+}
+
+/**
+ * What is logged when a tunnel is asked for the number of its device: outside of the kernel the
+ * device that tunnels of its type share does not exist (ovs: lib/netdev-linux.c linux_get_ifindex).
+ */
+export function logNoIfindex(vs: VSwitch, d: Device): void {
+  if (d.tunnel !== null && isTunnelType(d.type)) {
+    const text = `ioctl(SIOCGIFINDEX) on ${dpPortName(d)} device failed: No such device`;
+    vs.log.logRl("netdev_linux", "info", IFINDEX_LIMIT, text);
+  }
+}
+
+const IFINDEX_LIMIT = { name: "netdev_linux", rate: 5, burst: 20 };
 
 /** Applies the options of an interface; an error text means that the device cannot be used. */
 export function configureDevice(

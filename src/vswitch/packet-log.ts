@@ -6,6 +6,7 @@ import { type FlowKey, K } from "../flow/flow-key.ts";
 import { formatFlow } from "../openflow/flow-format.ts";
 import { TraceFormatter } from "../openflow/trace-text.ts";
 import { ofprotoTrace } from "../openflow/trace-run.ts";
+import { TUNNEL_LIMIT } from "../openflow/tunnel-ports.ts";
 import type { XBridge } from "../openflow/xbridge.ts";
 import type { PacketBuf } from "../packet/packet.ts";
 import type { VSwitch } from "./vswitch.ts";
@@ -13,7 +14,6 @@ import type { VSwitch } from "./vswitch.ts";
 /** Of upcalls in general. */
 export const UPCALL_LIMIT = { name: "ofproto_dpif_upcall", rate: 1, burst: 5 };
 const TOO_DEEP_LIMIT = { name: "upcall_xlate", rate: 1, burst: 1 };
-const TUNNEL_LIMIT = { name: "tunnel", rate: 1, burst: 5 };
 
 /** A packet ran into a limit of translation: the log gets the whole trace of it. */
 export function logTooDeep(vs: VSwitch, xbridge: XBridge, packet: PacketBuf, flow: FlowKey): void {

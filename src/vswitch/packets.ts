@@ -35,7 +35,7 @@ import { flushConnections } from "./ct-flush.ts";
 import { knownConnection } from "./ct-trace.ts";
 import { setMetadataFromFlow } from "./packet-flow.ts";
 import { packetMetadata } from "./packet-metadata.ts";
-import { logStrayTunnelPacket, logTooDeep, UPCALL_LIMIT } from "./packet-log.ts";
+import { logTooDeep, UPCALL_LIMIT } from "./packet-log.ts";
 import type { PacketPath } from "./packet-path.ts";
 import { receiveSpecial } from "./port-protocols.ts";
 import { resumePacket } from "./resume.ts";
@@ -46,6 +46,7 @@ import type { VSwitch } from "./vswitch.ts";
 export const SETTLE_ROUNDS_MAX = 16;
 /** Warnings of conntrack: so many a minute, so many at once. */
 const CT_WARNINGS = { rate: 5, burst: 5 } as const;
+const DPIF_ERROR_LIMIT = { name: "dpif_error", rate: 60, burst: 5 } as const;
 /** OFPMBT13_DROP, and the flags that meters may have (all four of OpenFlow 1.3). */
 const BAND_DROP = 1;
 const METER_FLAGS = 0x000f;
@@ -136,7 +137,6 @@ export class Packets implements PacketPath {
       bridgeByName: (name) => vs.bridgeByName(name),
       toController: (xbridge, p, key, action) => this.toController(xbridge, p, key, action),
       special: (xport, slow, p, key) => this.special(xport, slow, p, key),
-      strayTunnelPacket: (key) => logStrayTunnelPacket(vs, key),
       tooDeep: (xbridge, p, key) => logTooDeep(vs, xbridge, p, key),
       log: (level, text) => vs.log.logRl("ofproto_dpif_upcall", level, UPCALL_LIMIT, text),
     };
@@ -299,6 +299,10 @@ export class Packets implements PacketPath {
     }
     const error = meterError(config);
     if (error !== null) {
+      if (error === "OFPMMFC_BAD_BAND") {
+        const text = `${backer.type}@${backer.name}: failed to set DPIF meter ${id}: No such device`;
+        this.vs.log.logRl("dpif", "warn", DPIF_ERROR_LIMIT, text);
+      }
       return error;
     }
     dp.setMeter(id, {

@@ -32,7 +32,7 @@ import {
   refreshTunnel,
   requestedPort,
 } from "./bridge-ports.ts";
-import { configureDevice } from "./device.ts";
+import { configureDevice, logNoIfindex } from "./device.ts";
 import { configurePort } from "./port-config.ts";
 import { smapInt, smapUint } from "./smap.ts";
 import { StatusWriter, writeFailure, writeIface, writeStatistics } from "./status.ts";
@@ -361,6 +361,13 @@ export function reconfigure(vs: VSwitch): void {
   vs.packets?.needRevalidate();
   writeRoot(w, root);
   w.commit();
+  for (const br of vs.bridges.values()) {
+    for (const port of br.ports.values()) {
+      for (const { device } of port.ifaces) {
+        logNoIfindex(vs, device);
+      }
+    }
+  }
   vs.statusChanged();
 }
 

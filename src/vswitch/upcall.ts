@@ -15,7 +15,6 @@ import { wildcardsForPacket } from "../flow/flow-wildcards.ts";
 import { type FlowKey, fill, get, getU, K } from "../flow/flow-key.ts";
 import type { PacketBuf } from "../packet/packet.ts";
 import type { LogLevel } from "../lib/vlog.ts";
-import { tnlPortShouldReceive } from "../openflow/tunnel-ports.ts";
 import type { RecircPool } from "../openflow/recirc.ts";
 import { NO_RECORDER, type Recorder } from "../openflow/trace.ts";
 import type { XBridge, XlateConfig, XPort } from "../openflow/xbridge.ts";
@@ -99,8 +98,6 @@ export interface UdpifHost {
   toController(xbridge: XBridge, p: PacketBuf, key: FlowKey, action: UserspaceAction): void;
   /** A packet of a protocol that the switch itself speaks. */
   special(xport: XPort, slow: number, p: PacketBuf, key: FlowKey): void;
-  /** A packet of a tunnel that no port wants. */
-  strayTunnelPacket(key: FlowKey): void;
   /** A translation failed at a limit: the packet with its key, in_port being an OpenFlow port. */
   tooDeep(xbridge: XBridge, p: PacketBuf, key: FlowKey): void;
   log(level: LogLevel, text: string): void;
@@ -149,9 +146,6 @@ export class Udpif implements UpcallHandler {
     const { host } = this;
     const found = xlateLookup(host.xcfg, host.recircs, this.dp.type, key);
     if (typeof found === "string") {
-      if (tnlPortShouldReceive(key)) {
-        host.strayTunnelPacket(key);
-      }
       this.watcher?.translated(key, null);
       return null;
     }

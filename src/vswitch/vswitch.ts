@@ -24,6 +24,7 @@ import { Coverage } from "./coverage.ts";
 import { CtTimeouts } from "./ct-timeouts.ts";
 import type { Device } from "./device.ts";
 import { wireNativeTunnels } from "./native-wiring.ts";
+import { logStrayTunnelPacket } from "./packet-log.ts";
 import type { PacketPath } from "./packet-path.ts";
 import { Packets } from "./packets.ts";
 import { nextWakeMs } from "./port-protocols.ts";
@@ -157,6 +158,7 @@ export class VSwitch {
       logStart(this);
     }
     wireNativeTunnels(this);
+    this.xcfg.onStrayTunnelPacket = (key) => logStrayTunnelPacket(this, key);
     this.db = new Database(vswitchSchema(), env.rng);
     transact(this.db, (txn) => txn.insert("Open_vSwitch"));
     this.reconfigure();

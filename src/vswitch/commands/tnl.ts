@@ -3,6 +3,7 @@
 
 import { parseIpv4, parseIpv6 } from "../../lib/address.ts";
 import { parseMac, TextScan } from "../../lib/scan.ts";
+import { logNoAddress } from "../device.ts";
 import { NEIGHBOUR_AGING_MAX_S } from "../../openflow/tunnel-neighbours.ts";
 import { formatTunnelPort } from "../../openflow/tunnel-ports.ts";
 import {
@@ -26,6 +27,7 @@ export function parseAnyIp(text: string): Uint32Array | null {
 function neighSet(ctx: CommandContext, argv: readonly string[]): Reply {
   const ip = parseAnyIp(argv[2] ?? "");
   if (ip === null) {
+    logNoAddress(ctx.vs, argv[2] ?? "");
     return appctlError("bad IP address");
   }
   const mac = parseMac(argv[3] ?? "");
