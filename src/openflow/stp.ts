@@ -21,7 +21,18 @@ import { StpPort, StpTimer, type StpState, supersedesPort, supersedesRoot } from
 
 export const STP_PORTS_MAX = 255;
 export const STP_PRIORITY_DEFAULT = 32768;
-export const STP_TIMES_DEFAULT = { maxAgeMs: 20000, helloTimeMs: 2000, forwardDelayMs: 15000 };
+
+export interface StpTimes {
+  readonly maxAgeMs: number;
+  readonly helloTimeMs: number;
+  readonly forwardDelayMs: number;
+}
+
+export const STP_TIMES_DEFAULT: StpTimes = {
+  maxAgeMs: 20000,
+  helloTimeMs: 2000,
+  forwardDelayMs: 15000,
+};
 
 const TICKS_PER_S = 256;
 const HOLD_TICKS = TICKS_PER_S;
@@ -62,7 +73,7 @@ export class Stp<Owner> {
   rootPathCost = 0;
   rootPort: StpPort<Owner> | null = null;
   private readonly env: StpEnv<Owner>;
-  private wanted = { ...STP_TIMES_DEFAULT };
+  private wanted = STP_TIMES_DEFAULT;
   private elapsedRemainderMs = 0;
   private topologyChangeDetected = false;
   private topologyChange = false;
@@ -187,8 +198,8 @@ export class Stp<Owner> {
   }
 
   /** Sets the times that this bridge would use as the root; they are made to fit each other. */
-  setTimes(times: Partial<typeof STP_TIMES_DEFAULT>): void {
-    this.wanted = { ...this.wanted, ...times };
+  setTimes(times: StpTimes): void {
+    this.wanted = times;
     this.updateTimes();
   }
 

@@ -8,14 +8,7 @@ import type { NetdevInfo } from "../openflow/ofport.ts";
 import { addPort, removePort, setPortEnable, updatePort } from "../openflow/ofproto-ports.ts";
 import { isTunnelType } from "../openflow/tunnel-config.ts";
 import { formatTunnelMatch, type TunnelPort } from "../openflow/tunnel-ports.ts";
-import {
-  ODPP_NONE,
-  PORT_CONFIG,
-  rstpForward,
-  stpForward,
-  type XBundle,
-  type XPort,
-} from "../openflow/xbridge.ts";
+import { ODPP_NONE, PORT_CONFIG, type XBundle, type XPort } from "../openflow/xbridge.ts";
 import type { Row } from "../ovsdb/database.ts";
 import type { Bridge, BridgePort, Iface } from "./bridge.ts";
 import {
@@ -248,6 +241,7 @@ export function destroyIface(br: Bridge, iface: Iface): void {
     `bridge ${br.name}: deleted interface ${iface.name} on port ${ofport.portNo}`,
   );
   leaveBundle(port.xbundle, xport);
+  br.trees.portGone(iface);
   if (xport.peer !== null) {
     xport.peer.peer = null;
   }
@@ -299,15 +293,15 @@ export function otherTables(br: Bridge) {
 }
 
 /** A port floods unless a member must not. */
-export function bundleUpdate(port: BridgePort, _br: Bridge): void {
+export function bundleUpdate(port: BridgePort, br: Bridge): void {
   const b = port.xbundle;
   if (b !== null) {
-    b.floodable = b.xports.every(
-      (p) =>
-        (p.config & PORT_CONFIG.NO_FLOOD) === 0 &&
-        p.ptMode !== "legacy_l3" &&
-        stpForward(p) &&
-        rstpForward(p),
+    b.floodable = port.ifaces.every(
+      (i) =>
+        i.xport.xbundle !== b ||
+        ((i.xport.config & PORT_CONFIG.NO_FLOOD) === 0 &&
+          i.xport.ptMode !== "legacy_l3" &&
+          br.trees.allowsFlood(i)),
     );
   }
 }
@@ -338,7 +332,6 @@ export function refreshIface(br: Bridge, iface: Iface): void {
   iface.xport.addresses = deviceAddresses(iface.device);
   updatePort(br.ofproto, iface.ofport, netdevInfo(iface.device));
   iface.xport.config = iface.ofport.pp.config;
-  bundleUpdate(iface.port, br);
 }
 
 /** True for the port that stands for the bridge itself. */

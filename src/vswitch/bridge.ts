@@ -7,6 +7,9 @@
 
 import { hashString } from "../lib/hash.ts";
 import { OvsMap } from "../lib/hmap.ts";
+import type { Bfd } from "../openflow/bfd.ts";
+import type { Cfm } from "../openflow/cfm.ts";
+import type { Lacp } from "../openflow/lacp.ts";
 import { MacLearning } from "../openflow/mac-learning.ts";
 import { Mbridge } from "../openflow/mirror.ts";
 import type { OfPort } from "../openflow/ofport.ts";
@@ -18,6 +21,7 @@ import type { Uuid } from "../ovsdb/uuid.ts";
 import type { Backer, DpType } from "./backer.ts";
 import { type Device, randomMac } from "./device.ts";
 import { BridgeProvider } from "./provider.ts";
+import { SpanningTrees } from "./spanning-trees.ts";
 import { Services } from "./services.ts";
 import { OVS_VERSION } from "./version.ts";
 import type { VSwitch } from "./vswitch.ts";
@@ -31,6 +35,9 @@ export interface Iface {
   readonly device: Device;
   readonly ofport: OfPort;
   readonly xport: XPort;
+  /** What watches the link, if anything does. */
+  cfm: Cfm | null;
+  bfd: Bfd | null;
 }
 
 export interface BridgePort {
@@ -40,6 +47,7 @@ export interface BridgePort {
   readonly ifaces: Iface[];
   /** Made when the port is first configured. */
   xbundle: XBundle | null;
+  lacp: Lacp | null;
 }
 
 export class Bridge {
@@ -52,6 +60,7 @@ export class Bridge {
   readonly xbridge: XBridge;
   readonly ports = new OvsMap<string, BridgePort>((name) => hashString(name));
   readonly ifaces = new Map<string, Iface>();
+  readonly trees = new SpanningTrees(this);
   /** Flow tables that have their default settings. */
   readonly defaultTables = new Set<number>();
   /** The address when no port offers a better one. */

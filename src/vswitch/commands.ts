@@ -30,6 +30,7 @@ import { DPCTL_TEXT_COMMANDS } from "./commands/dpctl-text.ts";
 import { FDB_COMMANDS } from "./commands/fdb.ts";
 import { MDB_COMMANDS } from "./commands/mdb.ts";
 import { ROUTE_COMMANDS } from "./commands/route.ts";
+import { TREE_COMMANDS } from "./commands/trees.ts";
 import { TNL_COMMANDS } from "./commands/tnl.ts";
 import { BRIDGE_COMMANDS } from "./commands/bridge.ts";
 import { DAEMON_COMMANDS } from "./commands/daemon.ts";
@@ -78,6 +79,7 @@ export const COMMANDS: readonly Command[] = [
   ...MDB_COMMANDS,
   ...BOND_COMMANDS,
   ...TNL_COMMANDS,
+  ...TREE_COMMANDS,
   ...ROUTE_COMMANDS,
   ...DPCTL_TEXT_COMMANDS,
   DPCTL_NORMALIZE,

@@ -150,13 +150,16 @@ function configureVlans(br: Bridge, b: XBundle, row: Row): boolean {
 }
 
 /** Makes the bundle of a port hold exactly the port's interfaces. */
-function configureMembers(b: XBundle, port: BridgePort): void {
+/** Takes over which members a bundle has; true if that changed. */
+function configureMembers(b: XBundle, port: BridgePort): boolean {
+  let changed = false;
   const wanted = port.ifaces.map((i) => i.xport);
   for (const p of [...b.xports]) {
     if (!wanted.includes(p)) {
       b.xports.splice(b.xports.indexOf(p), 1);
       b.bond?.unregisterMember(p);
       p.xbundle = null;
+      changed = true;
     }
   }
   for (const p of wanted) {
@@ -165,8 +168,10 @@ function configureMembers(b: XBundle, port: BridgePort): void {
       old?.xports.splice(old.xports.indexOf(p), 1);
       b.xports.push(p);
       p.xbundle = b;
+      changed = true;
     }
   }
+  return changed;
 }
 
 const BOND_MODES: readonly BondMode[] = ["active-backup", "balance-slb", "balance-tcp"];
@@ -339,7 +344,7 @@ export function configurePort(br: Bridge, port: BridgePort, row: Row): void {
   const isNew = port.xbundle === null;
   const b = port.xbundle ?? newBundle(br, port.name);
   port.xbundle = b;
-  configureMembers(b, port);
+  const membersChanged = configureMembers(b, port);
   if (b.xports.length === 0) {
     destroyBundle(br, b);
     port.xbundle = null;
@@ -354,7 +359,9 @@ export function configurePort(br: Bridge, port: BridgePort, row: Row): void {
   const isProtected = row.bool("protected") === true;
   const flushToo = isProtected !== b.protected;
   b.protected = isProtected;
-  bundleUpdate(port, br);
+  if (membersChanged) {
+    bundleUpdate(port, br);
+  }
   if (flush || flushToo) {
     br.xbridge.ml.flushBundle(b, []);
     br.xbridge.ms?.flushBundle(b);

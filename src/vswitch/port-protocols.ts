@@ -11,6 +11,7 @@
 import type { FlowKey } from "../flow/flow-key.ts";
 import type { PacketBuf } from "../packet/packet.ts";
 import type { Bridge, Iface } from "./bridge.ts";
+import { RSTP_PROTOCOL, STP_PROTOCOL } from "./protocol-trees.ts";
 
 export interface PortProtocol {
   /** The reason (a bit of SLOW) for which its packets leave the datapath; 0 if it gets none. */
@@ -25,7 +26,7 @@ export interface PortProtocol {
   enableChanged?(br: Bridge, iface: Iface, enable: boolean): void;
 }
 
-export const PORT_PROTOCOLS: readonly PortProtocol[] = [];
+export const PORT_PROTOCOLS: readonly PortProtocol[] = [STP_PROTOCOL, RSTP_PROTOCOL];
 
 /** When any protocol of a bridge wants to run next. */
 export function nextWakeMs(br: Bridge): number {

@@ -16,7 +16,7 @@ import type { OfPort } from "../openflow/ofport.ts";
 import { updatePort } from "../openflow/ofproto-ports.ts";
 import type { OfprotoProvider, ProviderMeterStats } from "../openflow/ofproto-provider.ts";
 import type { Rule } from "../openflow/rule.ts";
-import type { DpSupport } from "../openflow/xbridge.ts";
+import { type DpSupport, PORT_CONFIG } from "../openflow/xbridge.ts";
 import type { Bridge, Iface } from "./bridge.ts";
 import { bundleUpdate, isLocal, netdevInfo } from "./bridge-ports.ts";
 import type { PacketPath } from "./packet-path.ts";
@@ -114,13 +114,15 @@ export class BridgeProvider implements OfprotoProvider {
     return true;
   }
 
-  portReconfigured(port: OfPort, _oldConfig: number): void {
+  portReconfigured(port: OfPort, oldConfig: number): void {
     const iface = this.iface(port);
     if (iface !== undefined) {
       updatePort(this.br.ofproto, port, netdevInfo(iface.device));
       this.vs.statusChanged();
       iface.xport.config = port.pp.config;
-      bundleUpdate(iface.port, this.br);
+      if (((oldConfig ^ port.pp.config) & PORT_CONFIG.NO_FLOOD) !== 0) {
+        bundleUpdate(iface.port, this.br);
+      }
       this.needRevalidate();
     }
   }

@@ -33,6 +33,7 @@ import {
   requestedPort,
 } from "./bridge-ports.ts";
 import { configureDevice, logNoIfindex } from "./device.ts";
+import { configureSpanningTrees } from "./configure-trees.ts";
 import { configurePort } from "./port-config.ts";
 import { smapInt, smapUint } from "./smap.ts";
 import { StatusWriter, writeFailure, writeIface, writeStatistics } from "./status.ts";
@@ -243,6 +244,7 @@ function configureBridge(br: Bridge, row: Row, w: StatusWriter): void {
   configureMacTable(br, row);
   configureMcast(br, row);
   configureRemotes(br, row);
+  configureSpanningTrees(br, row);
   configureTables(br, row);
   configureDescription(br, row);
 }

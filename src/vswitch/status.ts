@@ -13,6 +13,7 @@ import type { Bridge, Iface } from "./bridge.ts";
 import { isUp, macText } from "./device.ts";
 import { customCounters, ifaceCounters } from "./provider.ts";
 import { smapInt } from "./smap.ts";
+import { writeTreeStatistics, writeTreeStatus } from "./status-trees.ts";
 import type { VSwitch } from "./vswitch.ts";
 
 const U64_MAX = 0xffffffffffffffffn;
@@ -201,6 +202,7 @@ export class StatusUpdater {
         continue;
       }
       writeBridge(w, br);
+      writeTreeStatus(w, br);
       writeBonds(w, br);
       writeControllers(w, row);
       for (const iface of br.ifaces.values()) {
@@ -210,6 +212,7 @@ export class StatusUpdater {
         }
       }
       if (statsDue) {
+        writeTreeStatistics(w, br);
         writeMirrors(w, br);
       }
     }

@@ -1,9 +1,9 @@
 // ovs-appctl commands about bridges and what may run on their ports: ofproto/list, bridge/*, qos/*,
-// and the protocols that watch links (CFM, BFD, LACP, STP, RSTP, LLDP).
+// and the protocols that watch links (CFM, BFD, LACP, LLDP).
 //
 // The link protocols do not run here; their commands answer as ovs-vswitchd does when no port uses
 // them, and say so where the database asks for one. References: ovs: vswitchd/bridge.c
-// bridge_unixctl_*, qos_unixctl_*; lib/{cfm,bfd,lacp,stp,rstp,ovs-lldp}.c.
+// bridge_unixctl_*, qos_unixctl_*; lib/{cfm,bfd,lacp,ovs-lldp}.c.
 
 import { formatActions } from "../../openflow/actions/actions.ts";
 import { formatMatch } from "../../openflow/match-text.ts";
@@ -94,10 +94,6 @@ const ifaceMap =
   (column: string): Asked =>
   (ctx) =>
     [...ctx.vs.db.rows("Interface")].some((r) => r.map(column).get("enable") === "true");
-const bridgeFlag =
-  (column: string): Asked =>
-  (ctx) =>
-    [...ctx.vs.db.rows("Bridge")].some((r) => r.bool(column) === true);
 
 /** A protocol that watches links. */
 interface LinkProtocol {
@@ -119,16 +115,6 @@ const LACP: LinkProtocol = {
     [...ctx.vs.db.rows("Port")].some((r) => ["active", "passive"].includes(r.name("lacp"))),
   missing: "no such lacp object",
 };
-const STP: LinkProtocol = {
-  name: "STP",
-  asked: bridgeFlag("stp_enable"),
-  missing: "no such stp object",
-};
-const RSTP: LinkProtocol = {
-  name: "RSTP",
-  asked: bridgeFlag("rstp_enable"),
-  missing: "No such RSTP object",
-};
 
 function unavailable(p: LinkProtocol): Reply {
   return appctlError(`${p.name}: not available yet in tablewalk`);
@@ -140,16 +126,6 @@ function show(p: LinkProtocol) {
       return unavailable(p);
     }
     return argv.length > 1 ? appctlError(p.missing) : appctlOk();
-  };
-}
-
-/** Topology changes can be declared on all bridges, of which none takes part. */
-function topologyChange(p: LinkProtocol) {
-  return (ctx: CommandContext, argv: readonly string[]): Reply => {
-    if (p.asked(ctx)) {
-      return unavailable(p);
-    }
-    return argv.length > 1 ? appctlError(p.missing) : appctlOk("OK");
   };
 }
 
@@ -227,10 +203,6 @@ const ROWS: readonly Shape[] = [
   ],
   ["lacp/show", "[port]", 0, 1, show(LACP), "Shows link aggregation."],
   ["lacp/show-stats", "[port]", 0, 1, show(LACP), "Shows counters of link aggregation."],
-  ["stp/show", "[bridge]", 0, 1, show(STP), "Shows the spanning tree."],
-  ["stp/tcn", "[bridge]", 0, 1, topologyChange(STP), "Declares a topology change."],
-  ["rstp/show", "[bridge]", 0, 1, show(RSTP), "Shows the rapid spanning tree."],
-  ["rstp/tcn", "[bridge]", 0, 1, topologyChange(RSTP), "Declares a topology change."],
   ["autoattach/status", "[bridge]", 0, 1, nothing, "Shows the state of auto-attach."],
   ["autoattach/show-isid", "[bridge]", 0, 1, nothing, "Lists mappings of auto-attach."],
   ["autoattach/statistics", "[bridge]", 0, 1, nothing, "Shows counters of auto-attach."],
