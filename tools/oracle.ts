@@ -1,132 +1,171 @@
-// `npm run oracle -- [--runs N] [--seed S]`: random scenarios through the live Open vSwitch and
-// through ours; every text that either prints has to be the same.
+// `npm run oracle -- [--runs N] [--seed S] [--kind NAME[,NAME]]`: random scenarios through the live
+// Open vSwitch and through ours; everything that either prints or sends has to be the same.
 //
-// Each run draws a seed of its own unless told one, and prints it. A difference is shrunk, saved
-// under oracle-failures/ as a case (JSON) and as a shell script that shows it on a real Open vSwitch,
-// and ends the run with status 1.
+// The kinds take turns; each has its own pair of switches, started when it is first drawn. Each run
+// draws a seed of its own unless told one, and prints it. A difference has to show again on fresh
+// switches; it is made smaller there, saved under oracle-failures/ as a case (JSON) and as a shell
+// script for a real Open vSwitch, and ends the run with status 1.
 
 import { randomInt } from "node:crypto";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import fc from "fast-check";
-import { NodeFiles } from "../src/cli/node-files.ts";
-import { type Scenario, scenario } from "../test/arbitraries/scenario.ts";
+import { SEQUENCE_KINDS } from "../test/arbitraries/sequences/kinds.ts";
 import { compareHost } from "./oracle/host.ts";
+import type { Kind, Scenario } from "./oracle/kind.ts";
 import { OurSwitch } from "./oracle/ours.ts";
 import { haveRealOvs, RealOvs } from "./oracle/real-ovs.ts";
-import { type Answer, neutral, type Side } from "./oracle/side.ts";
+import { sequenceKind } from "./oracle/sequences.ts";
+import type { Side } from "./oracle/side.ts";
+import { smaller } from "./oracle/smaller.ts";
+import { TRACES } from "./oracle/traces.ts";
 
 const { values } = parseArgs({
   options: {
     runs: { type: "string", default: "200" },
     seed: { type: "string" },
-    path: { type: "string" },
+    kind: { type: "string" },
+    /** Runs one saved case (JSON) instead; --kind tells of which kind it is. */
+    case: { type: "string" },
     /** Compares Open vSwitch with itself, to see that a scenario has one answer. */
     self: { type: "boolean", default: false },
     /** Compares a dump of a live switch with thousands of flows, opened here, with that switch. */
     host: { type: "boolean", default: false },
+    /** Goes on after a difference, and does not make it smaller. */
+    all: { type: "boolean", default: false },
   },
 });
 
-/** What both sides are configured with before any scenario. */
-const SETUP: readonly (readonly string[])[] = [
-  "add-br br0 -- set bridge br0 fail_mode=secure other_config:datapath-id=0000000000000010" +
-    " other_config:hwaddr=aa:66:aa:66:00:00",
-  "add-br br1 -- set bridge br1 fail_mode=secure other_config:datapath-id=0000000000000011" +
-    " other_config:hwaddr=aa:66:aa:66:00:01",
-  "add-port br0 p1 -- set interface p1 type=dummy ofport_request=1",
-  "add-port br0 p2 -- set interface p2 type=dummy ofport_request=2",
-  "add-port br0 p3 -- set interface p3 type=dummy ofport_request=3",
-  "add-port br0 p4 tag=10 -- set interface p4 type=dummy ofport_request=4",
-  "add-port br0 patch0 -- set interface patch0 type=patch options:peer=patch1 ofport_request=5",
-  "add-port br1 patch1 -- set interface patch1 type=patch options:peer=patch0 ofport_request=1",
-  "add-port br1 q2 -- set interface q2 type=dummy ofport_request=2",
-].map((line) => ["ovs-vsctl", ...line.split(" ")]);
+const KINDS: readonly Kind[] = [TRACES, ...SEQUENCE_KINDS.map(sequenceKind)];
 
-interface CommandLine {
-  readonly argv: readonly string[];
-  readonly stdin: string;
-}
+/** The two switches of a kind. */
+class Pair {
+  private sides: { real: RealOvs; ours: Side } | null = null;
+  private readonly kind: Kind;
 
-/**
- * The command lines of a scenario, with what goes to their standard input. All flows go in one
- * command, which is fast; `singly`, one in each, so that a bad flow does not keep out the others.
- */
-function commands(s: Scenario, singly: boolean): CommandLine[] {
-  const of = ["ovs-ofctl", "-O", "OpenFlow15"];
-  const list: CommandLine[] = [];
-  const add = (argv: readonly string[], stdin = "") => list.push({ argv, stdin });
-  const addFlows = (bridge: string, flows: readonly string[]) => {
-    if (!singly) {
-      add(
-        ["ovs-ofctl", "-O", s.version, "add-flows", bridge, "-"],
-        flows.map((f) => `${f}\n`).join(""),
-      );
-      return;
-    }
-    for (const f of flows) {
-      add(["ovs-ofctl", "-O", s.version, "add-flow", bridge, f]);
-    }
-  };
-  add([...of, "del-flows", "br0"]);
-  add([...of, "del-flows", "br1"]);
-  add([...of, "del-groups", "br0"]);
-  add([...of, "add-groups", "br0", "-"], s.groups.map((g) => `${g}\n`).join(""));
-  addFlows("br0", s.flows);
-  if (s.flows1.length > 0) {
-    addFlows("br1", s.flows1);
+  constructor(kind: Kind) {
+    this.kind = kind;
   }
-  add(["ovs-ofctl", "--no-stats", "dump-flows", "br0"]);
-  add([...of, "--no-stats", "dump-flows", "br0"]);
-  for (const p of s.packets) {
-    add(["ovs-appctl", "ofproto/trace", "br0", p]);
+
+  async get(): Promise<{ real: RealOvs; ours: Side }> {
+    if (this.sides === null) {
+      const real = new RealOvs();
+      const ours = values.self ? new RealOvs() : new OurSwitch();
+      this.sides = { real, ours };
+      await Promise.all([real.start(), ours.start()]);
+      await this.kind.setUp(real, ours);
+    }
+    return this.sides;
   }
-  return list;
+
+  async compare(s: Scenario): Promise<string | null> {
+    const { real, ours } = await this.get();
+    return this.kind.compare(s, real, ours);
+  }
+
+  /** The next comparison starts with fresh switches. */
+  stop(): void {
+    this.sides?.real.stop();
+    this.sides?.ours.stop();
+    this.sides = null;
+  }
 }
 
-/** The first answer that differs, or null. */
-async function compare(s: Scenario, real: Side, ours: Side): Promise<string | null> {
-  const together = await compareCommands(commands(s, false), real, ours);
-  return together.difference !== null || !together.refused
-    ? together.difference
-    : (await compareCommands(commands(s, true), real, ours)).difference;
+/** The difference if it shows again on fresh switches. */
+async function confirmed(pair: Pair, s: Scenario): Promise<string | null> {
+  pair.stop();
+  return pair.compare(s);
 }
 
-/** All of an answer, what differs from run to run made neutral. */
-function whole({ exit, stdout, stderr }: Answer): string {
-  return neutral(`exit status ${exit}\n${stdout}${stderr}`);
+async function reportFailure(kind: Kind, pair: Pair, s: Scenario, name: string): Promise<void> {
+  const least = await smaller(s, async (c) => (await confirmed(pair, c)) !== null);
+  const difference = await confirmed(pair, least);
+  mkdirSync("oracle-failures", { recursive: true });
+  writeFileSync(`${name}.json`, `${JSON.stringify(least, null, 2)}\n`);
+  const head = "#!/bin/sh\n# Run where an ovs-vswitchd with --enable-dummy=system answers.\n";
+  const script = `${head}${kind.script(least).join("\n")}\n`;
+  writeFileSync(`${name}.sh`, script, { mode: 0o755 });
+  console.error(difference ?? "(does not show every time)");
 }
 
-async function compareCommands(
-  lines: readonly CommandLine[],
-  real: Side,
-  ours: Side,
-): Promise<{ difference: string | null; refused: boolean }> {
-  let refused = false;
-  for (const { argv, stdin } of lines) {
-    const [a, b] = [await real.run(argv, stdin), await ours.run(argv, stdin)];
-    refused ||= a.exit !== 0 && argv.includes("add-flows");
-    const [want, got] = [whole(a), whole(b)];
-    if (want !== got) {
-      const asked = `${argv.join(" ")}\n${stdin}`;
-      const difference = `${asked}--- Open vSwitch\n${want}\n--- tablewalk\n${got}`;
-      return { difference, refused };
+interface Tally {
+  runs: number;
+  differing: number;
+  /** Differences that did not show again on fresh switches. */
+  passing: number;
+}
+
+async function runAll(kinds: readonly Kind[], seed: number, runs: number): Promise<boolean> {
+  const pairs = new Map(kinds.map((k) => [k, new Pair(k)]));
+  const tallies = new Map(kinds.map((k): [Kind, Tally] => [k, emptyTally()]));
+  try {
+    for (let i = 0; i < runs; i++) {
+      const kind = kinds[i % kinds.length] as Kind;
+      const [pair, tally] = [pairs.get(kind) as Pair, tallies.get(kind) as Tally];
+      const s = drawn(kind, seed, i);
+      tally.runs += 1;
+      const first = await pair.compare(s);
+      if (first === null) {
+        continue;
+      }
+      const name = `oracle-failures/${kind.name}-${seed}-${i}`;
+      if ((await confirmed(pair, s)) === null) {
+        tally.passing += 1;
+        console.error(
+          `${first}\noracle: ${kind.name}: run ${i} differed, on fresh switches it does not`,
+        );
+        continue;
+      }
+      tally.differing += 1;
+      if (values.all && tally.differing > 1) {
+        continue;
+      }
+      await reportFailure(kind, pair, s, name);
+      console.error(`oracle: ${kind.name}: run ${i} of seed ${seed} differs; ${name}.{json,sh}`);
+      if (!values.all) {
+        return false;
+      }
+    }
+  } finally {
+    for (const pair of pairs.values()) {
+      pair.stop();
+    }
+    for (const [kind, t] of tallies) {
+      console.log(`oracle: ${kind.name}: ${t.runs} runs, ${t.differing} differ`);
     }
   }
-  return { difference: null, refused };
+  return [...tallies.values()].every((t) => t.differing === 0);
 }
 
-function shellScript(s: Scenario): string {
-  const quote = (w: string) => (/^[\w.,:=/+-]+$/.test(w) ? w : `'${w.replaceAll("'", "'\\''")}'`);
-  const lines = [...SETUP.map((argv) => ({ argv, stdin: "" })), ...commands(s, true)];
-  const text = lines.map(({ argv, stdin }) => {
-    const line = argv.map(quote).join(" ");
-    return stdin === "" ? line : `${line} <<'END'\n${stdin}END`;
-  });
-  return `#!/bin/sh
-# Run where an ovs-vswitchd with --enable-dummy=system answers.
-${text.join("\n")}
-`;
+const emptyTally = (): Tally => ({ runs: 0, differing: 0, passing: 0 });
+
+/** The scenario of a run, by seed and number alone. */
+function drawn(kind: Kind, seed: number, run: number): Scenario {
+  return fc.sample(kind.arbitrary, { seed: (seed + run * 7919) | 0, numRuns: 1 })[0] as Scenario;
+}
+
+async function runCase(kind: Kind, file: string): Promise<boolean> {
+  const pair = new Pair(kind);
+  try {
+    const difference = await pair.compare(JSON.parse(readFileSync(file, "utf8")) as Scenario);
+    console.log(difference ?? "oracle: no difference");
+    return difference === null;
+  } finally {
+    pair.stop();
+  }
+}
+
+async function runHost(seed: number): Promise<boolean> {
+  const pair = new Pair(TRACES);
+  try {
+    const difference = await compareHost((await pair.get()).real, seed);
+    if (difference !== null) {
+      console.error(difference);
+    }
+    return difference === null;
+  } finally {
+    pair.stop();
+  }
 }
 
 async function main(): Promise<number> {
@@ -135,57 +174,26 @@ async function main(): Promise<number> {
     return 2;
   }
   const seed = values.seed === undefined ? randomInt(2 ** 31) : Number(values.seed);
-  const numRuns = Number(values.runs);
-  console.log(`oracle: ${numRuns} runs, seed ${seed}`);
-  const real = new RealOvs();
-  const other = values.self ? new RealOvs() : new OurSwitch(new NodeFiles(real.dir));
-  try {
-    await real.start();
-    if (other instanceof RealOvs) {
-      await other.start();
-    }
-    for (const argv of SETUP) {
-      for (const side of [real, other]) {
-        const answer = await side.run(argv);
-        if (answer.exit !== 0) {
-          throw new Error(`${argv.join(" ")}: ${answer.stderr}`);
-        }
-      }
-    }
-    if (values.host) {
-      const difference = await compareHost(real, seed);
-      if (difference !== null) {
-        console.error(difference);
-      }
-      return difference === null ? 0 : 1;
-    }
-    const property = fc.asyncProperty(scenario, async (s) => {
-      const difference = await compare(s, real, other);
-      if (difference !== null) {
-        throw new Error(difference);
-      }
-    });
-    const result = await fc.check(property, {
-      seed,
-      numRuns,
-      ...(values.path === undefined ? {} : { path: values.path }),
-    });
-    if (!result.failed) {
-      console.log(`oracle: ${result.numRuns} runs, no difference`);
-      return 0;
-    }
-    const failing = result.counterexample?.[0] as Scenario;
-    mkdirSync("oracle-failures", { recursive: true });
-    const name = `oracle-failures/seed-${seed}-run-${result.numRuns}`;
-    writeFileSync(`${name}.json`, `${JSON.stringify(failing, null, 2)}\n`);
-    writeFileSync(`${name}.sh`, shellScript(failing), { mode: 0o755 });
-    console.error(`${result.errorInstance instanceof Error ? result.errorInstance.message : ""}`);
-    console.error(`oracle: differs after ${result.numRuns} runs (seed ${seed}); ${name}.{json,sh}`);
-    return 1;
-  } finally {
-    real.stop();
-    other.stop();
+  const names = values.kind?.split(",") ?? KINDS.map((k) => k.name);
+  const kinds = KINDS.filter((k) => names.includes(k.name));
+  if (kinds.length === 0) {
+    console.error(`oracle: kinds are ${KINDS.map((k) => k.name).join(", ")}`);
+    return 2;
   }
+  if (values.host) {
+    return (await runHost(seed)) ? 0 : 1;
+  }
+  if (values.case !== undefined) {
+    return (await runCase(kinds[0] as Kind, values.case)) ? 0 : 1;
+  }
+  const runs = Number(values.runs);
+  console.log(`oracle: ${runs} runs of ${kinds.map((k) => k.name).join(", ")}, seed ${seed}`);
+  const start = Date.now();
+  const good = await runAll(kinds, seed, runs);
+  console.log(`oracle: ${good ? "no difference" : "differences"}, ${seconds(start)} s`);
+  return good ? 0 : 1;
 }
+
+const seconds = (start: number): string => ((Date.now() - start) / 1000).toFixed(1);
 
 process.exitCode = await main();

@@ -1,21 +1,46 @@
 // Our side of a differential run: a switch in this process, its files in memory.
 
-import type { FileSystem } from "../../src/lib/env.ts";
-import { ManualClock, SeededRng } from "../../src/lib/env.ts";
+import { ManualClock, MemoryFileSystem, SeededRng } from "../../src/lib/env.ts";
 import { runCommandLine } from "../../src/vswitch/commands.ts";
 import { VSwitch } from "../../src/vswitch/vswitch.ts";
-import type { Answer, Side } from "./side.ts";
+import { type Answer, packetsOf, SETTLE_ROUNDS, SETTLE_WARP_MS, type Side } from "./side.ts";
+
+const PCAP_HEADER_BYTES = 24;
 
 export class OurSwitch implements Side {
+  private readonly fs = new MemoryFileSystem();
   private readonly vs: VSwitch;
 
-  constructor(fs: FileSystem) {
-    this.vs = new VSwitch({ clock: new ManualClock(1_000_000), rng: new SeededRng(1), fs });
+  constructor() {
+    const clock = new ManualClock(1_000_000);
+    this.vs = new VSwitch({ clock, rng: new SeededRng(1), fs: this.fs });
+  }
+
+  start(): Promise<void> {
+    return Promise.resolve();
   }
 
   run(argv: readonly string[], stdin = ""): Promise<Answer> {
     const { exit, stdout, stderr } = runCommandLine(this.vs, argv, stdin);
     return Promise.resolve({ exit, stdout, stderr });
+  }
+
+  frame(port: string, hex: string): Promise<Answer> {
+    return this.run(["ovs-appctl", "netdev-dummy/receive", port, hex]);
+  }
+
+  async settle(): Promise<void> {
+    for (let round = 0; round < SETTLE_ROUNDS; round++) {
+      await this.run(["ovs-appctl", "time/warp", `${SETTLE_WARP_MS}`]);
+      await this.run(["ovs-appctl", "revalidator/wait"]);
+    }
+  }
+
+  captured(file: string): string[] {
+    const bytes = this.fs.files.get(file) ?? new Uint8Array(0);
+    // Only the header of the file stays: what has been asked for is not kept.
+    this.fs.files.set(file, bytes.slice(0, PCAP_HEADER_BYTES));
+    return packetsOf(bytes, PCAP_HEADER_BYTES).packets;
   }
 
   stop(): void {

@@ -2,16 +2,18 @@
 // own, commands run by the real tools, ovs-appctl's over one open unixctl socket.
 
 import { type ChildProcess, execFile, spawn } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
-import { createConnection, type Socket } from "node:net";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Answer, Side } from "./side.ts";
+import { type Answer, packetsOf, SETTLE_ROUNDS, SETTLE_WARP_MS, type Side } from "./side.ts";
+import { Unixctl } from "./unixctl.ts";
 
 const SCHEMA = "/usr/share/openvswitch/vswitch.ovsschema";
 const DAEMON = "/usr/sbin/ovs-vswitchd";
 const DAEMON_KBYTES_MAX = 6_000_000;
 const START_MS_MAX = 20_000;
+/** Ports that are down never count a frame. */
+const FRAME_POLLS_MAX = 20;
 
 /** True if the real thing can be started here. */
 export function haveRealOvs(): boolean {
@@ -22,10 +24,10 @@ export class RealOvs implements Side {
   readonly dir = mkdtempSync(join(tmpdir(), "tablewalk-oracle-"));
   private readonly daemons: ChildProcess[] = [];
   private readonly env: NodeJS.ProcessEnv;
-  private socket: Socket | null = null;
-  private received = "";
-  private readonly waiting: ((reply: { result: string | null; error: string | null }) => void)[] =
-    [];
+  private control: Unixctl | null = null;
+  /** A second connection: it moves the clock while the first one waits for the revalidators. */
+  private clock: Unixctl | null = null;
+  private readonly seen = new Map<string, number>();
 
   constructor() {
     const where = { OVS_RUNDIR: this.dir, OVS_LOGDIR: this.dir, OVS_DBDIR: this.dir };
@@ -54,22 +56,80 @@ export class RealOvs implements Side {
     return this.exec(tool as string, args, stdin);
   }
 
+  /**
+   * Runs a shell script beside the switch, both outputs as one text. A packet that a port was
+   * handed is through when the daemon answers the next request: ovs-pcap asks before it reads.
+   */
+  script(path: string): Promise<Answer> {
+    const patient = `ovs-pcap() { ovs-appctl version > /dev/null; command ovs-pcap "$@"; }`;
+    const env = { ...this.env };
+    return new Promise((done) => {
+      const child = execFile("bash", ["-c", `${patient}; exec 2>&1; . "$0"`, path], { env });
+      let stdout = "";
+      child.stdout?.on("data", (chunk: string) => {
+        stdout += chunk;
+      });
+      child.on("close", (code) => done({ exit: code ?? 1, stdout, stderr: "" }));
+    });
+  }
+
   stop(): void {
-    this.socket?.destroy();
+    this.control?.close();
+    this.clock?.close();
     for (const d of this.daemons) {
       d.kill("SIGKILL");
     }
     rmSync(this.dir, { recursive: true, force: true });
   }
 
+  /**
+   * Open vSwitch answers before it has processed the frame, and it may take several requests in one
+   * turn of its main loop; a frame that has been counted has been processed.
+   */
+  async frame(port: string, hex: string): Promise<Answer> {
+    const before = await this.framesReceived(port);
+    const answer = await this.appctl(["netdev-dummy/receive", port, hex]);
+    for (let i = 0; answer.exit === 0 && i < FRAME_POLLS_MAX; i++) {
+      if ((await this.framesReceived(port)) !== before) {
+        break;
+      }
+    }
+    return answer;
+  }
+
+  private async framesReceived(port: string): Promise<string> {
+    const { stdout } = await this.appctl(["dpctl/show", "-s"]);
+    const at = stdout.indexOf(`: ${port} (`);
+    return /RX packets:(\d+)/.exec(at < 0 ? "" : stdout.slice(at))?.[1] ?? "";
+  }
+
+  /**
+   * The revalidators wake up when the clock moves, so that one need not wait for their timer. A
+   * second round, since the first may end with a dump that had begun before the last change.
+   */
+  async settle(): Promise<void> {
+    this.clock ??= this.connect();
+    for (let round = 0; round < SETTLE_ROUNDS; round++) {
+      const waited = this.appctl(["revalidator/wait"]);
+      await this.clock.ask("time/warp", [`${SETTLE_WARP_MS}`]);
+      await waited;
+    }
+    await this.appctl(["version"]);
+  }
+
+  captured(file: string): string[] {
+    const path = join(this.dir, file);
+    const bytes = existsSync(path) ? readFileSync(path) : new Uint8Array(0);
+    const { packets, end } = packetsOf(bytes, this.seen.get(file) ?? 0);
+    this.seen.set(file, end);
+    return packets;
+  }
+
   /** One request on the open socket; the same texts that ovs-appctl prints. */
   private async appctl(args: readonly string[]): Promise<Answer> {
-    const [method, ...params] = args;
-    this.socket ??= this.connect();
-    const reply = await new Promise<{ result: string | null; error: string | null }>((done) => {
-      this.waiting.push(done);
-      this.socket?.write(JSON.stringify({ id: 0, method, params }));
-    });
+    const [method = "", ...params] = args;
+    this.control ??= this.connect();
+    const reply = await this.control.ask(method, params);
     const text = reply.error ?? reply.result ?? "";
     const line = text === "" || text.endsWith("\n") ? text : `${text}\n`;
     return reply.error === null
@@ -81,29 +141,8 @@ export class RealOvs implements Side {
         };
   }
 
-  private connect(): Socket {
-    const socket = createConnection(join(this.dir, this.controlPath() ?? ""));
-    socket.setEncoding("utf8");
-    socket.on("data", (chunk: string) => this.receive(chunk));
-    socket.on("close", () => {
-      for (const done of this.waiting.splice(0)) {
-        done({ result: null, error: "the daemon is gone" });
-      }
-      this.socket = null;
-    });
-    return socket;
-  }
-
-  /** Replies follow each other without a separator; each is one JSON object. */
-  private receive(chunk: string): void {
-    this.received += chunk;
-    try {
-      const reply = JSON.parse(this.received) as { result: string | null; error: string | null };
-      this.received = "";
-      this.waiting.shift()?.(reply);
-    } catch {
-      // Not whole yet: the next chunk completes it.
-    }
+  private connect(): Unixctl {
+    return new Unixctl(join(this.dir, this.controlPath() ?? ""));
   }
 
   private controlPath(): string | undefined {

@@ -8,8 +8,39 @@ export interface Answer {
 
 export interface Side {
   run(argv: readonly string[], stdin?: string): Promise<Answer>;
+  /** Hands a frame to a dummy port; when this has ended it has been processed. */
+  frame(port: string, hex: string): Promise<Answer>;
+  /** Lets counters and stale megaflows come to rest; moves a stopped clock. */
+  settle(): Promise<void>;
+  /** Frames that went to a `tx_pcap` file since the last call, as hex digits. */
+  captured(file: string): string[];
   stop(): void;
 }
+
+/** Milliseconds by which the clock moves in each of the rounds of a settling. */
+export const SETTLE_WARP_MS = 10;
+export const SETTLE_ROUNDS = 2;
+
+/** The packets of a capture from byte `from`, and where the whole ones end. */
+export function packetsOf(bytes: Uint8Array, from: number): { packets: string[]; end: number } {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const packets: string[] = [];
+  let at = Math.max(from, PCAP_HEADER_BYTES);
+  while (at + PCAP_PACKET_HEADER_BYTES <= bytes.length) {
+    const length = view.getUint32(at + 8, view.getUint32(0, true) === PCAP_MAGIC);
+    const start = at + PCAP_PACKET_HEADER_BYTES;
+    if (start + length > bytes.length) {
+      break;
+    }
+    packets.push(Buffer.from(bytes.subarray(start, start + length)).toString("hex"));
+    at = start + length;
+  }
+  return { packets, end: at };
+}
+
+const PCAP_HEADER_BYTES = 24;
+const PCAP_PACKET_HEADER_BYTES = 16;
+const PCAP_MAGIC = 0xa1b2c3d4;
 
 /**
  * Makes neutral what differs from run to run of the real switch itself: times in log lines,

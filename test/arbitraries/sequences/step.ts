@@ -1,0 +1,70 @@
+// A sequence: what is done to a switch, step by step, and where the two sides are compared.
+
+import type { Arbitrary } from "fast-check";
+
+/** One step. `run` lines are split at spaces; `input` goes to standard input, a line each. */
+export type Step =
+  | { readonly do: "frame"; readonly port: string; readonly hex: string }
+  | { readonly do: "run"; readonly line: string; readonly input?: readonly string[] }
+  /** Moves the clock, which stands still otherwise. */
+  | { readonly do: "warp"; readonly ms: number }
+  /** Compares everything that can be seen of both switches. */
+  | { readonly do: "look" };
+
+export interface Sequence {
+  readonly steps: readonly Step[];
+}
+
+export const LOOK: Step = { do: "look" };
+
+export function run(line: string, input?: readonly string[]): Step {
+  return input === undefined ? { do: "run", line } : { do: "run", line, input };
+}
+
+export function frame(port: string, bytes: Uint8Array): Step {
+  let hex = "";
+  for (const b of bytes) {
+    hex += b.toString(16).padStart(2, "0");
+  }
+  return { do: "frame", port, hex };
+}
+
+export function warp(ms: number): Step {
+  return { do: "warp", ms };
+}
+
+/** Flows of a bridge instead of those that it had, in one command. */
+export function flows(bridge: string, lines: readonly string[], version = "OpenFlow15"): Step {
+  return run(`ovs-ofctl -O ${version} add-flows ${bridge} -`, ["delete", ...lines]);
+}
+
+/** What is compared in a look. */
+export interface Look {
+  readonly line: string;
+  /** `lines`: Open vSwitch prints the lines in the order of a hash table with a random seed. */
+  readonly order: "exact" | "lines";
+  /** Why, and what in the text is random in Open vSwitch itself; it is made neutral. */
+  readonly neutral?: (text: string) => string;
+}
+
+/** A topology, what is looked at in it, and the sequences that make sense there. */
+export interface SequenceKind {
+  readonly name: string;
+  /** Command lines, run once. */
+  readonly setup: readonly string[];
+  /** Runs before each sequence, to forget the one before. */
+  readonly reset: readonly Step[];
+  /** Ports whose `tx_pcap` is PORT.pcap. */
+  readonly captures: readonly string[];
+  readonly looks: readonly Look[];
+  readonly sequence: Arbitrary<Sequence>;
+}
+
+/**
+ * The flows of a bridge with their counters. Flows of the same priority come in the order in which
+ * their subtables were made, and a subtable of deleted flows lives on for a while that depends on
+ * threads of Open vSwitch: lines are sorted here; the order of dumps is the business of traces.
+ */
+export function flowsOf(bridge: string): Look {
+  return { line: `ovs-ofctl -O OpenFlow15 dump-flows ${bridge}`, order: "lines" };
+}

@@ -1,0 +1,171 @@
+// Sequences of frames: what both switches sent from each port, their megaflows, connections,
+// counters and tables, looked at whole after some steps.
+
+import type { Look, Sequence, SequenceKind, Step } from "../../test/arbitraries/sequences/step.ts";
+import { type Kind, onBoth, shellLine } from "./kind.ts";
+import { type Answer, neutral, type Side } from "./side.ts";
+
+export function sequenceKind(k: SequenceKind): Kind {
+  return {
+    name: k.name,
+    arbitrary: k.sequence,
+    async setUp(real, ours) {
+      await onBoth(["ovs-appctl", "time/stop"], real, ours);
+      for (const line of k.setup) {
+        await onBoth(words(line), real, ours);
+      }
+    },
+    compare: (s, real, ours) => compare(k, s as Sequence, real, ours),
+    script: (s) => [
+      "ovs-appctl time/stop",
+      ...[...k.setup.map((line): Step => ({ do: "run", line })), ...k.reset].flatMap(stepScript),
+      ...(s as Sequence).steps.flatMap((step) => (step.do === "look" ? look(k) : stepScript(step))),
+    ],
+  };
+}
+
+const words = (line: string): string[] => line.split(" ").filter((w) => w !== "");
+
+async function compare(
+  k: SequenceKind,
+  s: Sequence,
+  real: Side,
+  ours: Side,
+): Promise<string | null> {
+  let done = "";
+  let moved = false;
+  for (const step of [...k.reset, ...s.steps]) {
+    // What a command has changed comes to rest before the next frame meets it.
+    if (moved && step.do !== "run") {
+      await Promise.all([real.settle(), ours.settle()]);
+      moved = false;
+    }
+    moved ||= step.do === "run" || step.do === "warp";
+    const difference =
+      step.do === "look" ? await compareLooks(k, real, ours) : await compareStep(step, real, ours);
+    if (difference !== null) {
+      return `${done}${difference}`;
+    }
+    done += step.do === "look" ? "" : `${stepScript(step).join("\n")}\n`;
+  }
+  return null;
+}
+
+async function compareStep(step: Step, real: Side, ours: Side): Promise<string | null> {
+  switch (step.do) {
+    case "frame": {
+      const pending = real.frame(step.port, step.hex);
+      const b = await ours.frame(step.port, step.hex);
+      return differs(stepScript(step)[0] ?? "", await pending, b, neutral);
+    }
+    case "warp":
+      return compareAnswers(["ovs-appctl", "time/warp", `${step.ms}`], "", real, ours, neutral);
+    case "run": {
+      const stdin = (step.input ?? []).map((l) => `${l}\n`).join("");
+      return compareAnswers(words(step.line), stdin, real, ours, neutral);
+    }
+    case "look":
+      return null;
+  }
+}
+
+async function compareAnswers(
+  argv: readonly string[],
+  stdin: string,
+  real: Side,
+  ours: Side,
+  plain: (text: string) => string,
+): Promise<string | null> {
+  const pending = real.run(argv, stdin);
+  const b = await ours.run(argv, stdin);
+  return differs(shellLine(argv, stdin), await pending, b, plain);
+}
+
+function differs(
+  what: string,
+  a: Answer,
+  b: Answer,
+  plain: (text: string) => string,
+): string | null {
+  const [want, got] = [whole(a, plain), whole(b, plain)];
+  return want === got ? null : told(what, want, got);
+}
+
+const whole = ({ exit, stdout, stderr }: Answer, plain: (text: string) => string): string =>
+  `exit status ${exit}\n${plain(stdout)}${neutral(stderr)}`;
+
+/** Lines that only one side has; all lines if it is their order that differs. */
+function told(what: string, want: string, got: string): string {
+  const [a, b] = [want.split("\n"), got.split("\n")];
+  const [only, others] = [without(a, b), without(b, a)];
+  const [left, right] = only.length + others.length === 0 ? [a, b] : [only, others];
+  return [what, "--- Open vSwitch", ...left, "--- tablewalk", ...right].join("\n");
+}
+
+function without(a: readonly string[], b: readonly string[]): string[] {
+  const rest = new Map<string, number>();
+  for (const line of b) {
+    rest.set(line, (rest.get(line) ?? 0) + 1);
+  }
+  return a.filter((line) => {
+    const n = rest.get(line) ?? 0;
+    rest.set(line, n - 1);
+    return n <= 0;
+  });
+}
+
+/** All that differs in a look, so that one sees cause and effect together. */
+async function compareLooks(k: SequenceKind, real: Side, ours: Side): Promise<string | null> {
+  await Promise.all([real.settle(), ours.settle()]);
+  const differences: string[] = [];
+  for (const port of k.captures) {
+    const [want, got] = [real, ours].map((side) => side.captured(`${port}.pcap`).join("\n"));
+    if (want !== got) {
+      differences.push(told(`frames sent from ${port}`, want ?? "", got ?? ""));
+    }
+  }
+  for (const l of k.looks) {
+    const plain = (text: string) => inOrder(l, l.neutral === undefined ? text : l.neutral(text));
+    const difference = await compareAnswers(words(l.line), "", real, ours, plain);
+    if (difference !== null) {
+      differences.push(difference);
+    }
+  }
+  return differences.length === 0 ? null : differences.join("\n");
+}
+
+function inOrder({ order }: Look, text: string): string {
+  if (order === "exact") {
+    return neutral(text);
+  }
+  // Numbers of recirculation count up over the life of the daemon: lines are put in order without
+  // them; where that leaves a choice, by their size, and then they are numbered as they appear.
+  const id = /\b(recirc\(|recirc_id\()0x([0-9a-f]+)/g;
+  const keyed = text.split("\n").map((line) => ({
+    line,
+    masked: line.replace(id, "$1*"),
+    padded: line.replace(id, (_, head, n: string) => `${head}${n.padStart(8, "0")}`),
+  }));
+  const before = (a: string, b: string) => (a < b ? -1 : a > b ? 1 : 0);
+  keyed.sort((a, b) => before(a.masked, b.masked) || before(a.padded, b.padded));
+  return neutral(keyed.map((x) => x.line).join("\n"));
+}
+
+function stepScript(step: Step): string[] {
+  switch (step.do) {
+    case "frame":
+      return [`ovs-appctl netdev-dummy/receive ${step.port} ${step.hex}`, "ovs-appctl version"];
+    case "warp":
+      return [`ovs-appctl time/warp ${step.ms}`];
+    case "run": {
+      const stdin = (step.input ?? []).map((l) => `${l}\n`).join("");
+      return [shellLine(words(step.line), stdin), "ovs-appctl revalidator/wait"];
+    }
+    case "look":
+      return [];
+  }
+}
+
+function look(k: SequenceKind): string[] {
+  return ["ovs-appctl revalidator/wait", ...k.looks.map((l) => shellLine(words(l.line), ""))];
+}
