@@ -105,7 +105,7 @@ export class SpanningTrees {
 
   /** Interfaces in the order of the OpenFlow side's ports. */
   private *ifaces(): Generator<Iface> {
-    for (const port of this.br.ofproto.ports.values()) {
+    for (const port of this.br.ofproto.ports.all()) {
       const iface = this.br.ifaces.get(port.name);
       if (iface !== undefined) {
         yield iface;
