@@ -9,6 +9,7 @@
 // is already translated is looked up by what it was before. (ovs: lib/conntrack.c)
 
 import { CS } from "../flow/flow-is.ts";
+import { type FlowKey, get, K } from "../flow/flow-key.ts";
 import { ETH_TYPE } from "../flow/vlan-mpls.ts";
 import { Counters } from "../lib/counters.ts";
 import type { Rng } from "../lib/env.ts";
@@ -18,15 +19,18 @@ import { handleFtp, handleTftp, helperFits } from "./ct-alg.ts";
 import { Conn, NAT_ACTION } from "./ct-conn.ts";
 import { CT_COUNTERS } from "./ct-counters.ts";
 import { type Expectation, Expectations } from "./ct-expect.ts";
-import { extractConnKey } from "./ct-extract.ts";
+import { extractConnKey, L4View } from "./ct-extract.ts";
 import { ConnKey, ConnTable, DST, SRC } from "./ct-key.ts";
 import { originalKey, setCtLabel, setCtMark, writeCtMetadata } from "./ct-metadata.ts";
 import { type NatInfo, natInfoOf, natPacket, uniqueTuple } from "./ct-nat.ts";
 import { initConn, updateConn, validNew } from "./ct-proto.ts";
-import type { CtAction, CtProvider, CtRequest } from "./ct-provider.ts";
+import { Segment } from "./ct-tcp.ts";
+import type { CtAction, CtProvider } from "./ct-provider.ts";
 import { type CtPolicyLookup, type CtTimeoutName, timeoutMs } from "./ct-timeout.ts";
 import { type ZoneLimit, ZoneLimits } from "./ct-zones.ts";
 import { Ipf } from "./ipf.ts";
+import type { OdpNat } from "./odp-action.ts";
+import type { PacketBatch } from "./packet-batch.ts";
 
 /** Connections at a time unless the limit is changed. */
 export const CT_CONNS_MAX = 3000000;
@@ -47,25 +51,27 @@ export interface CtEnv {
 }
 
 /** A `ct(...)` action as all packets of a batch share it. */
-interface CtCall {
-  readonly zone: number;
-  readonly force: boolean;
-  readonly commit: boolean;
-  readonly mark: CtAction["mark"];
-  readonly label: CtAction["label"];
-  readonly nat: NatInfo | null;
-  readonly tpSrc: number;
-  readonly tpDst: number;
-  readonly helper: string | null;
-  readonly tpId: number;
-  readonly dlType: number;
+class CtCall {
+  zone = 0;
+  force = false;
+  commit = false;
+  mark: CtAction["mark"] = null;
+  label: CtAction["label"] = null;
+  nat: NatInfo | null = null;
+  helper: string | null = null;
+  tpId = 0;
+  // Of the flow that the packets matched, not of the packets.
+  dlType = 0;
+  tpSrc = 0;
+  tpDst = 0;
 }
 
 /** A packet on its way through the tracker. */
-interface Lookup {
-  readonly key: ConnKey;
-  icmpRelated: boolean;
-  reply: boolean;
+class Lookup {
+  readonly key = new ConnKey();
+  readonly l4 = new L4View();
+  icmpRelated = false;
+  reply = false;
 }
 
 export class Conntrack implements CtProvider {
@@ -81,7 +87,10 @@ export class Conntrack implements CtProvider {
   private readonly table: ConnTable;
   private readonly conns = new Set<Conn>();
   private readonly expectations = new Expectations();
-  private readonly ctx: Lookup = { key: new ConnKey(), icmpRelated: false, reply: false };
+  // Both are used again for every packet, so that a packet of a known connection allocates nothing.
+  private readonly ctx = new Lookup();
+  private readonly call = new CtCall();
+  private readonly nats = new WeakMap<OdpNat, NatInfo>();
   private readonly algEnv: AlgEnv;
   private nowMs = 0;
   private lastRunMs = Number.NEGATIVE_INFINITY;
@@ -114,39 +123,49 @@ export class Conntrack implements CtProvider {
     return this.conns.size;
   }
 
-  execute(req: CtRequest): void {
-    const { batch, dlType, action, nowMs } = req;
+  execute(batch: PacketBatch, action: CtAction, flow: FlowKey, nowMs: number): void {
     this.nowMs = nowMs;
-    const call = this.callOf(req);
+    const call = this.callOf(action, flow);
+    const { dlType } = call;
     if (action.nat !== null && action.nat.type !== null && !call.commit) {
       this.env.warn("dpif_netdev", "NAT specified without commit.");
     }
     this.ipf.before(batch, dlType, call.zone, nowMs);
-    for (const p of batch.packets) {
-      this.packet(p, call);
+    const { packets } = batch;
+    for (let i = 0; i < packets.length; i++) {
+      this.packet(packets[i] as PacketBuf, call);
     }
     this.ipf.after(batch, dlType, nowMs);
   }
 
-  private callOf({ action, dlType, tpSrc, tpDst }: CtRequest): CtCall {
-    return {
-      zone: action.zone,
-      force: action.force,
-      commit: action.commit || action.force,
-      mark: action.mark,
-      label: action.label,
-      nat: action.nat === null ? null : natInfoOf(action.nat),
-      tpSrc,
-      tpDst,
-      helper: action.helper,
-      tpId: this.policyId(action.timeout),
-      dlType,
-    };
+  private callOf(action: CtAction, flow: FlowKey): CtCall {
+    const { call } = this;
+    call.zone = action.zone;
+    call.force = action.force;
+    call.commit = action.commit || action.force;
+    call.mark = action.mark;
+    call.label = action.label;
+    call.nat = action.nat === null ? null : this.natOf(action.nat);
+    call.helper = action.helper;
+    call.tpId = action.timeout === null ? 0 : this.policyId(action.timeout);
+    call.dlType = get(flow, K.dl_type);
+    call.tpSrc = get(flow, K.tp_src);
+    call.tpDst = get(flow, K.tp_dst);
+    return call;
   }
 
-  private policyId(text: string | null): number {
-    if (text === null || /^\d+$/.test(text)) {
-      return Number(text ?? 0);
+  private natOf(nat: OdpNat): NatInfo {
+    let info = this.nats.get(nat);
+    if (info === undefined) {
+      info = natInfoOf(nat);
+      this.nats.set(nat, info);
+    }
+    return info;
+  }
+
+  private policyId(text: string): number {
+    if (/^\d+$/.test(text)) {
+      return Number(text);
     }
     this.env.warn("dpif_netdev", `Invalid Timeout Policy ID: ${text}.`);
     return 0;
@@ -346,6 +365,7 @@ export class Conntrack implements CtProvider {
   private readonly updateEnv = {
     counters: this.counters,
     seqCheck: true,
+    segment: new Segment(),
     expire: (conn: Conn, name: CtTimeoutName) => this.expire(conn, name),
   };
 

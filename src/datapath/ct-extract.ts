@@ -23,15 +23,35 @@ import { csumAdd16 } from "../lib/checksum.ts";
 import type { CtCounters } from "./ct-counters.ts";
 import { type ConnKey, DST, SRC } from "./ct-key.ts";
 
+const NO_BYTES = new Uint8Array(0);
 const ICMP_HEADER_BYTES = 8;
 /** What an ICMP error must quote of the transport header. */
 const ICMP_ERROR_L4_BYTES = 8;
 /** Longest chain of IPv6 extension headers that is followed; each takes 8 bytes at least. */
 const IPV6_EXT_MAX = 8192;
 
+/** The transport header and what surrounds it. */
+export class L4View {
+  b: Uint8Array = NO_BYTES;
+  at = 0;
+  end = 0;
+  /** Index of the IP header. */
+  l3 = 0;
+
+  set(b: Uint8Array, at: number, end: number, l3: number): this {
+    this.b = b;
+    this.at = at;
+    this.end = end;
+    this.l3 = l3;
+    return this;
+  }
+}
+
 /** What is known of a packet when its connection is looked up. */
 export interface LookupCtx {
   readonly key: ConnKey;
+  /** Where the packet itself is looked at. */
+  readonly l4: L4View;
   /** The packet is an ICMP error about the connection. */
   icmpRelated: boolean;
 }
@@ -127,15 +147,6 @@ function extractIpv6(key: ConnKey, b: Uint8Array, at: number, end: number): numb
   return payload.at;
 }
 
-/** The transport header and what surrounds it. */
-interface L4 {
-  readonly b: Uint8Array;
-  readonly at: number;
-  readonly end: number;
-  /** Index of the IP header. */
-  readonly l3: number;
-}
-
 /** Sum over IPv6 pseudo header and payload (ovs: packet_csum_upperlayer6). */
 export function csumUpperLayer6(
   b: Uint8Array,
@@ -150,7 +161,7 @@ export function csumUpperLayer6(
   return csumFinish(csumContinue(sum, b, at, end));
 }
 
-function checksumOk(key: ConnKey, l4: L4, counters: CtCounters): boolean {
+function checksumOk(key: ConnKey, l4: L4View, counters: CtCounters): boolean {
   const { b, at, end, l3 } = l4;
   let ok = false;
   if (key.dlType === ETH_TYPE.IP) {
@@ -165,7 +176,7 @@ function checksumOk(key: ConnKey, l4: L4, counters: CtCounters): boolean {
 }
 
 /** Checks the header of a whole packet; quoted ones are not checked. */
-function checkL4(key: ConnKey, l4: L4, counters: CtCounters): boolean {
+function checkL4(key: ConnKey, l4: L4View, counters: CtCounters): boolean {
   const { b, at, end } = l4;
   const size = end - at;
   switch (key.proto) {
@@ -195,7 +206,12 @@ function checkL4(key: ConnKey, l4: L4, counters: CtCounters): boolean {
 }
 
 /** Ports, or what stands for them. `ctx` is null for a quoted packet. */
-function extractL4(key: ConnKey, l4: L4, ctx: LookupCtx | null, minBytes: number | null): boolean {
+function extractL4(
+  key: ConnKey,
+  l4: L4View,
+  ctx: LookupCtx | null,
+  minBytes: number | null,
+): boolean {
   const { b, at, end } = l4;
   const size = end - at;
   const isPorts = key.proto === IP_PROTO.TCP || key.proto === IP_PROTO.UDP;
@@ -242,7 +258,7 @@ export function reverseIcmpType(type: number, v6: boolean): number {
 
 function extractIcmp(
   key: ConnKey,
-  l4: L4,
+  l4: L4View,
   ctx: LookupCtx | null,
   reverse: Readonly<Record<number, number>>,
 ): boolean {
@@ -264,7 +280,7 @@ function extractIcmp(
 }
 
 /** The connection of the packet that an ICMP error quotes, seen from the error's receiver. */
-function extractQuoted(key: ConnKey, l4: L4, ctx: LookupCtx, v6: boolean): boolean {
+function extractQuoted(key: ConnKey, l4: L4View, ctx: LookupCtx, v6: boolean): boolean {
   const { b, end } = l4;
   const l3 = l4.at + ICMP_HEADER_BYTES;
   const outerDst = key.addr.slice(DST, DST + 4);
@@ -279,7 +295,7 @@ function extractQuoted(key: ConnKey, l4: L4, ctx: LookupCtx, v6: boolean): boole
   }
   key.srcPort = 0;
   key.dstPort = 0;
-  const quoted = { b, at, end, l3 };
+  const quoted = new L4View().set(b, at, end, l3);
   if (!extractL4(key, quoted, null, v6 ? null : ICMP_ERROR_L4_BYTES)) {
     return false;
   }
@@ -316,7 +332,7 @@ export function extractConnKey(
   if (at < 0) {
     return false;
   }
-  const l4 = { b, at: p.l4(), end, l3 };
+  const l4 = ctx.l4.set(b, p.l4(), end, l3);
   return checkL4(key, l4, counters) && extractL4(key, l4, ctx, null);
 }
 

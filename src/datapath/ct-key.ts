@@ -4,7 +4,7 @@
 // hash of a key is that of its reverse, so that one chain holds both directions of a connection.
 // (ovs: lib/conntrack-private.h struct conn_key; lib/conntrack.c conn_key_hash, conn_key_lookup)
 
-import { hash2words, hashAdd, hashFinish } from "../lib/hash.ts";
+import { hashAdd, hashFinishInt } from "../lib/hash.ts";
 import type { Conn } from "./ct-conn.ts";
 
 /** Index of the first word of each address; an IPv4 address takes one word, IPv6 four. */
@@ -61,8 +61,12 @@ export class ConnKey {
       a[i] = a[i + DST] as number;
       a[i + DST] = t;
     }
-    [this.srcPort, this.dstPort] = [this.dstPort, this.srcPort];
-    [this.srcIcmp, this.dstIcmp] = [this.dstIcmp, this.srcIcmp];
+    const port = this.srcPort;
+    this.srcPort = this.dstPort;
+    this.dstPort = port;
+    const icmp = this.srcIcmp;
+    this.srcIcmp = this.dstIcmp;
+    this.dstIcmp = icmp;
     return this;
   }
 
@@ -93,11 +97,13 @@ export class ConnKey {
     return true;
   }
 
+  /** A signed number, which V8 keeps without allocating. */
   hash(basis: number): number {
     const ends =
       endHash(this.addr, SRC, this.srcPort, this.srcIcmp, basis) ^
       endHash(this.addr, DST, this.dstPort, this.dstIcmp, basis);
-    return hash2words(ends >>> 0, ((this.zone << 16) | (this.dlType & 0xff00) | this.proto) >>> 0);
+    const rest = (this.zone << 16) | (this.dlType & 0xff00) | this.proto;
+    return hashFinishInt(hashAdd(hashAdd(ends, 0), rest), 8);
   }
 }
 
@@ -106,7 +112,7 @@ function endHash(addr: Uint32Array, at: number, port: number, icmp: number, basi
   for (let i = 0; i < 4; i++) {
     h = hashAdd(h, addr[at + i] as number);
   }
-  return hashFinish(hashAdd(h, ((port << 16) | icmp) >>> 0), 20);
+  return hashFinishInt(hashAdd(h, (port << 16) | icmp), 20);
 }
 
 /**
@@ -133,7 +139,7 @@ export class ConnTable {
   reply = false;
 
   constructor(basis: number) {
-    this.basis = basis;
+    this.basis = basis | 0;
   }
 
   /** Puts a connection in the place of one of its keys; the newest of a place is found first. */

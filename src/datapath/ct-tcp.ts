@@ -49,6 +49,8 @@ export type CtUpdate = "invalid" | "valid" | "new" | "valid_new";
 export interface UpdateEnv {
   readonly counters: CtCounters;
   readonly seqCheck: boolean;
+  /** Used again for every packet. */
+  readonly segment: Segment;
   /** Gives the connection another timeout, from now on. */
   readonly expire: (conn: Conn, name: CtTimeoutName) => void;
 }
@@ -128,35 +130,34 @@ export function tcpNew(conn: Conn, p: PacketBuf): void {
 }
 
 /** A segment as the update sees it; numbers are 32 bits, unsigned. */
-interface Segment {
-  readonly flags: number;
-  readonly origSeq: number;
-  seq: number;
-  end: number;
-  ack: number;
-  win: number;
+export class Segment {
+  flags = 0;
+  origSeq = 0;
+  seq = 0;
+  end = 0;
+  ack = 0;
+  win = 0;
   /** Window scales of the sender and of the other end, if both are known. */
-  sws: number;
-  dws: number;
-  checkAckSkew: boolean;
+  sws = 0;
+  dws = 0;
+  checkAckSkew = true;
 }
 
-function readSegment(p: PacketBuf): Segment {
+function readSegment(s: Segment, p: PacketBuf): Segment {
   const at = p.l4();
   const flags = flagsOf(p);
   const seq = getU32(p.bytes, at + TCP.SEQ);
   const extra = ((flags & TCP_FLAG.SYN) !== 0 ? 1 : 0) + ((flags & TCP_FLAG.FIN) !== 0 ? 1 : 0);
-  return {
-    flags,
-    origSeq: seq,
-    seq,
-    end: (seq + tcpPayloadBytes(p) + extra) >>> 0,
-    ack: getU32(p.bytes, at + TCP.ACK),
-    win: getU16(p.bytes, at + TCP.WINDOW),
-    sws: 0,
-    dws: 0,
-    checkAckSkew: true,
-  };
+  s.flags = flags;
+  s.origSeq = seq;
+  s.seq = seq;
+  s.end = (seq + tcpPayloadBytes(p) + extra) >>> 0;
+  s.ack = getU32(p.bytes, at + TCP.ACK);
+  s.win = getU16(p.bytes, at + TCP.WINDOW);
+  s.sws = 0;
+  s.dws = 0;
+  s.checkAckSkew = true;
+  return s;
 }
 
 function useScales(s: Segment, src: TcpPeer, dst: TcpPeer): void {
@@ -268,7 +269,7 @@ export function tcpUpdate(conn: Conn, p: PacketBuf, reply: boolean, env: UpdateE
   }
   const src = reply ? peers[1] : peers[0];
   const dst = reply ? peers[0] : peers[1];
-  const s = readSegment(p);
+  const s = readSegment(env.segment, p);
   if (flagsInvalid(s.flags)) {
     env.counters.inc("conntrack_invalid_tcp_flags");
     return "invalid";

@@ -476,14 +476,7 @@ export class Datapath implements ExecuteEnv {
   }
 
   conntrack(batch: PacketBatch, action: CtAction, flow: FlowKey): void {
-    this.ct?.execute({
-      batch,
-      dlType: get(flow, K.dl_type),
-      tpSrc: get(flow, K.tp_src),
-      tpDst: get(flow, K.tp_dst),
-      action,
-      nowMs: this.clock.nowMs(),
-    });
+    this.ct?.execute(batch, action, flow, this.clock.nowMs());
   }
 
   ctClear(p: PacketBuf): void {

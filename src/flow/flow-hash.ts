@@ -5,7 +5,7 @@
 // our host-order words. jhash works on a structure's bytes; its layout is repeated here.
 // ovs: lib/flow.c flow_hash_5tuple, flow_hash_symmetric_*, flow_hash_fields, flow_mask_hash_fields.
 
-import { bswap16, bswap32, putU16, putU32 } from "../lib/bytes.ts";
+import { bswap16, bswap32, bswap32Int, putU16, putU32 } from "../lib/bytes.ts";
 import { hashAdd, hashAdd64, hashFinish, hashFinishInt, jhashBytes } from "../lib/hash.ts";
 import { ETH_TYPE, isIpAny } from "./flow-is.ts";
 import { type FlowKey, fill, get, getU, K, orBits } from "./flow-key.ts";
@@ -31,7 +31,7 @@ const W_SRC6 = K.ipv6_src.word;
 const W_DST6 = K.ipv6_dst.word;
 
 function raw(key: FlowKey, word: number): number {
-  return bswap32(key[word] as number);
+  return bswap32Int(key[word] as number);
 }
 
 /** Source and destination, protocol and ports. `null` hashes nothing. */

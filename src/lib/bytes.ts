@@ -90,7 +90,12 @@ export function putU32le(b: Uint8Array, o: number, v: number): void {
 
 /** Reverses the bytes of a 32-bit word: what a little-endian machine sees of a network word. */
 export function bswap32(v: number): number {
-  return ((v << 24) | ((v & 0xff00) << 8) | ((v >>> 8) & 0xff00) | (v >>> 24)) >>> 0;
+  return bswap32Int(v) >>> 0;
+}
+
+/** The same as a signed number, which V8 keeps without allocating. */
+export function bswap32Int(v: number): number {
+  return (v << 24) | ((v & 0xff00) << 8) | ((v >>> 8) & 0xff00) | (v >>> 24);
 }
 
 /** Reverses the bytes of a 16-bit word. */

@@ -12,7 +12,7 @@ import { PacketBatch } from "../../src/datapath/packet-batch.ts";
 import { extract } from "../../src/flow/extract.ts";
 import { CT_STATE_NAMES, formatFlags } from "../../src/flow/field-text.ts";
 import { flowCompose } from "../../src/flow/compose.ts";
-import { get, K, newKey } from "../../src/flow/flow-key.ts";
+import { get, K, newKey, set } from "../../src/flow/flow-key.ts";
 import { formatIpv4 } from "../../src/lib/address.ts";
 import { formatHex, putU16 } from "../../src/lib/bytes.ts";
 import { csum, csumContinue, csumFinish } from "../../src/lib/checksum.ts";
@@ -71,14 +71,9 @@ function track(ct: Conntrack, packets: PacketBuf[], action: string, nowMs: numbe
   batch.packets.push(...packets);
   const key = newKey();
   extract(packets[0] ?? new PacketBuf(), key);
-  ct.execute({
-    batch,
-    dlType: get(key, K.dl_type),
-    tpSrc: 0,
-    tpDst: 0,
-    action: ctAction(action),
-    nowMs,
-  });
+  set(key, K.tp_src, 0);
+  set(key, K.tp_dst, 0);
+  ct.execute(batch, ctAction(action), key, nowMs);
   return batch.packets;
 }
 
