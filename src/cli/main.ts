@@ -5,6 +5,8 @@ const USAGE = `usage: tablewalk COMMAND [ARG...]
                     command lines of ovs-vsctl, ovs-ofctl and ovs-appctl in one process
   trace --from PATH... FLOW
                     a packet through the tables of a host, from its dumps
+  replay --from PATH... --in PORT=FILE...
+                    captures through the whole switch of a host, with a report of what came of it
   help              this text
 `;
 
@@ -12,6 +14,7 @@ const USAGE = `usage: tablewalk COMMAND [ARG...]
 const SUBCOMMANDS: Readonly<Record<string, (args: readonly string[]) => Promise<number>>> = {
   shell: async (args) => (await import("./shell.ts")).shellMain(args),
   trace: async (args) => (await import("./trace.ts")).traceMain(args),
+  replay: async (args) => (await import("./replay.ts")).replayMain(args),
 };
 
 async function main(argv: readonly string[]): Promise<number> {

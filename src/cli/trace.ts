@@ -4,18 +4,12 @@
 // standard output. Exit status: 0 the packet is delivered, 1 it is dropped, 2 something is wrong.
 
 import { parseArgs } from "node:util";
-import { SeededRng } from "../lib/env.ts";
-import { readInputs } from "../io/inputs.ts";
 import type { Verdict } from "../openflow/verdict.ts";
 import type { Reply } from "../vswitch/command.ts";
 import { runCommandLine } from "../vswitch/commands.ts";
-import { isOfUse, sortHostDump } from "../vswitch/host-dump/host-dump.ts";
-import type { Note } from "../vswitch/host-dump/note.ts";
-import { openHostDump } from "../vswitch/host-dump/open.ts";
-import { VSwitch } from "../vswitch/vswitch.ts";
-import { decodeUtf8 } from "../lib/bytes.ts";
+import type { VSwitch } from "../vswitch/vswitch.ts";
 import { MACHINE_CLOCK } from "./machine.ts";
-import { NodeFiles } from "./node-files.ts";
+import { chooseBridge, openHost } from "./open-host.ts";
 import { renderTrace } from "./trace-style.ts";
 
 export const TRACE_USAGE = `usage: tablewalk trace --from PATH... [--bridge BRIDGE] FLOW
@@ -99,50 +93,17 @@ export async function traceMain(args: readonly string[]): Promise<number> {
 }
 
 async function openFrom(
-  paths: readonly string[],
+  from: readonly string[],
   values: TraceOptions,
 ): Promise<{ vs: VSwitch; bridge: string } | string> {
-  const { files, problems } = await readInputs(paths, (_, head) => isOfUse(decodeUtf8(head)));
-  for (const { name, problem } of problems) {
-    process.stderr.write(`tablewalk trace: ${name}: ${problem}\n`);
+  const { bridge, quiet } = values;
+  const options = { from, bridge, ctDump: values["ct-dump"], quiet, clock: MACHINE_CLOCK };
+  const vs = await openHost(options, complain);
+  if (typeof vs === "string") {
+    return vs;
   }
-  if (files.length === 0) {
-    return problems.length > 0 ? "nothing to trace in" : `${paths.join(", ")}: no dump in it`;
-  }
-  const vs = new VSwitch({
-    clock: MACHINE_CLOCK,
-    rng: new SeededRng(1),
-    fs: new NodeFiles("."),
-  });
-  const dump = sortHostDump(files);
-  const ctDump = values["ct-dump"];
-  if (ctDump !== undefined) {
-    const read = await readInputs([ctDump], () => true);
-    const [file] = read.files;
-    if (file === undefined) {
-      return read.problems.map((p) => `${p.name}: ${p.problem}`).join("; ");
-    }
-    dump.conntrack = { name: file.name, text: decodeUtf8(file.bytes), version: 0 };
-  }
-  const notes = openHostDump(vs, dump, values.bridge ?? null);
-  tell(notes, values.quiet);
-  const names = [...vs.bridges.values()].map((br) => br.name).sort();
-  const bridge = values.bridge ?? (names.length === 1 ? names[0] : undefined);
-  if (bridge === undefined) {
-    return `--bridge is needed: there are ${names.join(", ") || "no bridges"}`;
-  }
-  if (vs.bridges.get(bridge) === undefined) {
-    return `no bridge ${bridge}: there are ${names.join(", ") || "none"}`;
-  }
-  return { vs, bridge };
-}
-
-function tell(notes: readonly Note[], quiet: boolean): void {
-  for (const { kind, text } of notes) {
-    if (!quiet || kind === "error") {
-      process.stderr.write(`${kind}: ${text}\n`);
-    }
-  }
+  const chosen = chooseBridge(vs, bridge);
+  return typeof chosen === "string" ? chosen : { vs, bridge: chosen.name };
 }
 
 /** One trace, as `ovs-appctl ofproto/trace` answers it. */

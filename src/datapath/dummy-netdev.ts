@@ -64,6 +64,8 @@ export class DummyNetdev implements Netdev {
   readonly name: string;
   readonly type: string;
   readonly stats = newNetdevStats();
+  /** What is at the other end of the cable: it takes what is sent, and sends what is received. */
+  cable: Netdev | null = null;
   macHi = DUMMY_MAC_HI;
   macLo: number;
   mtu = 1500;
@@ -105,7 +107,7 @@ export class DummyNetdev implements Netdev {
   }
 
   receive(): PacketBuf | null {
-    const p = this.queue.shift() ?? null;
+    const p = this.queue.shift() ?? this.fromCable();
     if (p !== null) {
       this.stats.rxPackets++;
       this.stats.rxBytes += p.size;
@@ -113,8 +115,16 @@ export class DummyNetdev implements Netdev {
     return p;
   }
 
+  private fromCable(): PacketBuf | null {
+    const p = this.cable?.receive() ?? null;
+    if (p !== null) {
+      this.rx?.write(p.data());
+    }
+    return p;
+  }
+
   get waiting(): number {
-    return this.queue.length;
+    return this.queue.length + (this.cable?.waiting ?? 0);
   }
 
   send(p: PacketBuf): SendError | null {
@@ -136,6 +146,7 @@ export class DummyNetdev implements Netdev {
       this.answerArp(p);
     }
     this.tx?.write(p.data());
+    this.cable?.send(p);
     return null;
   }
 

@@ -61,3 +61,13 @@ export class Counters<N extends string> {
     this.total = 0;
   }
 }
+
+/** The rows of several sets, those of one name as their sum. */
+export function sumCounters(sets: readonly Counters<string>[]): CounterRow[] {
+  const rows = new Map<string, CounterRow>();
+  for (const row of sets.flatMap((s) => s.snapshot())) {
+    const there = rows.get(row.name);
+    rows.set(row.name, { ...row, count: row.count + (there?.count ?? 0) });
+  }
+  return [...rows.values()];
+}

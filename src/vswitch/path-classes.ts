@@ -118,7 +118,7 @@ export class PathClasses {
         id: this.classes.length + 1,
         verdict: verdictOf(result),
         actions,
-        path: tables.map((step) => step.map(tableText).join(" ")).join(" | "),
+        path: result.steps.map((s) => tablePath(s.nodes)).join(" | "),
         firstPacket: this.packets,
         firstTrace: this.formatter.format(result),
         packets: 0,
@@ -162,8 +162,13 @@ export class PathClasses {
 }
 
 /** Recirculation ids count up and say nothing of the path. */
-function neutral(actions: string): string {
-  return actions.replace(/recirc\(0x[0-9a-f]+\)/g, "recirc");
+export function neutral(actions: string): string {
+  return actions.replace(/recirc\(0x[0-9a-f]+\)/g, "recirc").replace(/recirc_id=\d+/g, "recirc_id");
+}
+
+/** Tables and cookies of a walk: `0/0x1 8/0x2a`. */
+export function tablePath(nodes: readonly TraceNode[]): string {
+  return [...tablesOf(nodes)].map(tableText).join(" ");
 }
 
 /** The tables of a walk in order, with what matched in each. */

@@ -21,14 +21,22 @@ import {
   portsInFlows,
   type ShownBridge,
 } from "./port-texts.ts";
-import { loadTables } from "./tables.ts";
+import { type FlowLine, loadTables } from "./tables.ts";
 
 /** The bridge that texts without a bridge's name belong to, when nothing else names one. */
 const NAMELESS_BRIDGE = "br0";
 const LOCAL = 0xfffe;
 
-/** Fills a new, empty switch. `bridge` is the one that nameless texts belong to, if it was given. */
-export function openHostDump(vs: VSwitch, dump: HostDump, bridge: string | null): Note[] {
+/**
+ * Fills a new, empty switch. `bridge` is the one that nameless texts belong to, if it was given;
+ * `lines` learns which line each flow is from.
+ */
+export function openHostDump(
+  vs: VSwitch,
+  dump: HostDump,
+  bridge: string | null,
+  lines: FlowLine[] | null = null,
+): Note[] {
   const notes: Notes = [];
   vs.clock.stop();
   const shown: ReadonlyMap<string, ShownBridge> =
@@ -49,7 +57,7 @@ export function openHostDump(vs: VSwitch, dump: HostDump, bridge: string | null)
   }
   nameTheNameless(vs, dump, shown, bridge);
   for (const [name, of] of dump.bridges) {
-    openBridge(vs, name, of, shown.get(name) ?? null, notes);
+    openBridge(vs, name, { of, shown: shown.get(name) ?? null, notes, lines });
   }
   for (const { name } of vs.bridges.values()) {
     if (!dump.bridges.has(name)) {
@@ -126,13 +134,15 @@ function bridgeNames(vs: VSwitch): string[] {
   return [...vs.bridges.values()].map((br) => br.name);
 }
 
-function openBridge(
-  vs: VSwitch,
-  name: string,
-  of: BridgeDump,
-  shown: ShownBridge | null,
-  notes: Notes,
-): void {
+interface BridgeParts {
+  readonly of: BridgeDump;
+  readonly shown: ShownBridge | null;
+  readonly notes: Notes;
+  readonly lines: FlowLine[] | null;
+}
+
+function openBridge(vs: VSwitch, name: string, parts: BridgeParts): void {
+  const { of, shown, notes, lines } = parts;
   if (vs.bridges.get(name) === undefined) {
     makeBridge(vs, name, of, shown, notes);
   }
@@ -142,7 +152,7 @@ function openBridge(
     return;
   }
   applyPortConfig(br, of, notes);
-  loadTables(br, of, notes);
+  loadTables(br, of, notes, lines);
   loadFdb(br, of, notes);
   noteMissing(name, of, notes);
 }

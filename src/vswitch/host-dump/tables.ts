@@ -10,14 +10,30 @@ import { runCommandLine } from "../commands.ts";
 import { portsOf } from "../port-names.ts";
 import type { BridgeDump, DumpText } from "./host-dump.ts";
 import { BAD_LINES_SHOWN_MAX, type Notes } from "./note.ts";
+import type { Rule } from "../../openflow/rule.ts";
+
+/** A flow of the tables and the line of a dump that it comes from. */
+export interface FlowLine {
+  readonly bridge: string;
+  readonly file: string;
+  /** Counts from 1. */
+  readonly line: number;
+  readonly text: string;
+  readonly rule: Rule;
+}
 
 /** Fills a bridge's tables; they are emptied before. */
-export function loadTables(br: Bridge, dump: BridgeDump, notes: Notes): void {
+export function loadTables(
+  br: Bridge,
+  dump: BridgeDump,
+  notes: Notes,
+  lines: FlowLine[] | null,
+): void {
   clearTables(br);
   loadTlvMap(br, dump["tlv-map"], notes);
   loadGroups(br, dump.groups, notes);
   loadMeters(br, dump.meters, notes);
-  loadFlows(br, dump.flows, notes);
+  loadFlows(br, dump.flows, notes, lines);
 }
 
 function ofctl(br: Bridge, stdin: string, ...args: string[]): string | null {
@@ -93,7 +109,12 @@ function said(notes: Notes, dump: DumpText, error: string | null, what: string):
   );
 }
 
-function loadFlows(br: Bridge, dump: DumpText | undefined, notes: Notes): void {
+function loadFlows(
+  br: Bridge,
+  dump: DumpText | undefined,
+  notes: Notes,
+  lines: FlowLine[] | null,
+): void {
   if (dump === undefined) {
     notes.push({ kind: "missing", text: `a flow dump of ${br.name}: its tables are empty` });
     return;
@@ -125,6 +146,16 @@ function loadFlows(br: Bridge, dump: DumpText | undefined, notes: Notes): void {
       }
     } else if (kind === "flow") {
       flows++;
+      if (lines !== null && loader.last !== null) {
+        const line = text.slice(at, end);
+        lines.push({
+          bridge: br.name,
+          file: name,
+          line: lineNumber,
+          text: line,
+          rule: loader.last,
+        });
+      }
     }
     at = end + 1;
   }

@@ -1,0 +1,270 @@
+// A replay: packets of captures through a whole switch, at the times of the captures.
+//
+// Whoever reads the captures hands over one packet after the other, in order of time, with the port
+// at which it arrives. The switch's clock follows, so that flows, connections and addresses grow old
+// as they did; what leaves by a port goes to a sink with the time of its cause. At the end there is
+// a report of what came of it.
+//
+// Invariants
+// - A packet that only hits caches costs no translation and no memory.
+// - Time never goes back: a packet from the past is handled in the present.
+// - The same packets give the same report and the same output.
+
+import type { ManualClock } from "../../lib/env.ts";
+import { newNetdevStats, type Netdev } from "../../datapath/port.ts";
+import type { Conn } from "../../datapath/ct-conn.ts";
+import type { Megaflow } from "../../datapath/megaflow.ts";
+import { PacketBuf, PT } from "../../packet/packet.ts";
+import type { FlowLine } from "../host-dump/tables.ts";
+import { type DatapathPair, Packets } from "../packets.ts";
+import type { VSwitch } from "../vswitch.ts";
+import { FlowPaths } from "./flow-paths.ts";
+import { ReplayClock } from "./replay-clock.ts";
+import type { ReplayPort } from "./replay-ports.ts";
+
+/** Megaflows, and connections, that are remembered one by one; more are only counted. */
+export const REPLAY_LISTED_MAX = 10_000;
+/** Up to so many megaflows a change is followed at once, with more once a millisecond. */
+export const REVALIDATE_AT_ONCE_MAX = 1024;
+/** The switch's clock at the first packet: 0 would mean "never" to some. */
+export const REPLAY_START_MS = 1000;
+/** Bytes up to which a loop copies faster than a view. */
+const COPY_LOOP_BYTES_MAX = 96;
+const NS_PER_MS = 1_000_000;
+const MS_PER_SEC = 1000;
+
+/** Takes what leaves by a port: the packet `bytes[from, to)`. */
+export interface ReplaySink {
+  write(p: PacketBuf, sec: number, nsec: number): void;
+}
+
+/** A megaflow that was made, and the datapath that it is of. */
+export interface MadeFlow {
+  readonly flow: Megaflow;
+  readonly pair: DatapathPair;
+}
+
+/** What is behind a port: a sink for what is sent; nothing comes from it by itself. */
+class SinkCable implements Netdev {
+  readonly name: string;
+  readonly type = "sink";
+  readonly stats = newNetdevStats();
+  readonly waiting = 0;
+  sink: ReplaySink | null = null;
+  private readonly replay: Replay;
+
+  constructor(replay: Replay, name: string) {
+    this.replay = replay;
+    this.name = name;
+  }
+
+  send(p: PacketBuf): null {
+    const { replay } = this;
+    this.stats.txPackets++;
+    this.stats.txBytes += p.size;
+    replay.sent++;
+    this.sink?.write(p, replay.sec, replay.nsec);
+    return null;
+  }
+
+  receive(): null {
+    return null;
+  }
+}
+
+export class Replay {
+  readonly vs: VSwitch;
+  readonly clock: ReplayClock;
+  readonly paths = new FlowPaths();
+  readonly flowLines: readonly FlowLine[];
+  packets = 0;
+  bytes = 0;
+  delivered = 0;
+  held = 0;
+  /** Packets that no action sent anywhere and no counter of the switch tells of. */
+  noOutput = 0;
+  /** Packets that left by ports. */
+  sent = 0;
+  /** Time of the packet, or the turn, that is handled now. */
+  sec = 0;
+  nsec = 0;
+  firstSec = 0;
+  firstNsec = 0;
+  lastSec = 0;
+  lastNsec = 0;
+  readonly made: MadeFlow[] = [];
+  madeCount = 0;
+  readonly conns: Conn[] = [];
+  connCount = 0;
+  private readonly packet = new PacketBuf();
+  private readonly moves: Packets | null;
+  private readonly cables = new Map<string, SinkCable>();
+  /** The second of the first packet, and its milliseconds. */
+  private startMs = 0;
+  private unsettled: DatapathPair | null = null;
+
+  /** `source` is the clock that the switch was made with, at REPLAY_START_MS. */
+  constructor(vs: VSwitch, source: ManualClock, flowLines: readonly FlowLine[]) {
+    this.vs = vs;
+    this.flowLines = flowLines;
+    this.moves = vs.packets instanceof Packets ? vs.packets : null;
+    for (const pair of this.pairs) {
+      this.paths.watch(pair.udpif, (flow) => this.noteFlow(flow, pair));
+      pair.ct.onFounded = (conn) => this.noteConn(conn);
+    }
+    for (const { name, netdev } of vs.devices.values()) {
+      if (netdev !== null) {
+        const cable = new SinkCable(this, name);
+        netdev.cable = cable;
+        this.cables.set(name, cable);
+      }
+    }
+    this.clock = new ReplayClock(vs, source);
+    this.clock.onTurn = (nowMs) => this.stampTurn(nowMs);
+  }
+
+  get pairs(): readonly DatapathPair[] {
+    return this.moves?.all() ?? [];
+  }
+
+  /** Where what leaves by a device goes. */
+  setSink(device: string, sink: ReplaySink): void {
+    const cable = this.cables.get(device);
+    if (cable !== undefined) {
+      cable.sink = sink;
+    }
+  }
+
+  /** Packets and bytes that left by a device. */
+  sentBy(device: string): { readonly txPackets: number; readonly txBytes: number } {
+    return this.cables.get(device)?.stats ?? newNetdevStats();
+  }
+
+  private noteFlow(flow: Megaflow, pair: DatapathPair): void {
+    this.madeCount++;
+    if (this.made.length < REPLAY_LISTED_MAX) {
+      this.made.push({ flow, pair });
+    }
+  }
+
+  private noteConn(conn: Conn): void {
+    this.connCount++;
+    if (this.conns.length < REPLAY_LISTED_MAX) {
+      this.conns.push(conn);
+    }
+  }
+
+  /** Turns of the switch between packets happen at whole milliseconds. */
+  private stampTurn(nowMs: number): void {
+    const ms = this.startMs + nowMs - REPLAY_START_MS;
+    this.sec = this.firstSec + Math.floor(ms / MS_PER_SEC);
+    this.nsec = (ms % MS_PER_SEC) * NS_PER_MS;
+  }
+
+  /** A packet, `bytes[from, to)`, arrives at a port. */
+  receive(port: ReplayPort, sec: number, nsec: number, p: ByteRange): void {
+    this.moveClock(sec, nsec);
+    const { packet, paths } = this;
+    const size = p.to - p.from;
+    fill(packet, p);
+    this.packets++;
+    this.bytes += size;
+    port.count(size);
+    const { dp, udpif, ct } = port.pair;
+    const dropsBefore = dp.counters.total;
+    const sentBefore = this.sent;
+    const upcallsBefore = paths.upcalls;
+    const fragmentsBefore = fragmentsOf(ct);
+    paths.begin();
+    dp.receive(port.odpPort, packet);
+    const path = paths.end(this.packets);
+    if (path !== null) {
+      path.packets++;
+      path.bytes += size;
+    }
+    if (this.sent !== sentBefore || paths.taken > 0) {
+      this.delivered++;
+      if (path !== null) {
+        path.delivered++;
+      }
+    } else if (fragmentsBefore !== fragmentsOf(ct)) {
+      this.held++;
+      if (path !== null) {
+        path.held++;
+      }
+    } else if (dp.counters.total === dropsBefore) {
+      this.noOutput++;
+    }
+    if (paths.upcalls !== upcallsBefore) {
+      if (udpif.dp.flows.size <= REVALIDATE_AT_ONCE_MAX) {
+        this.moves?.afterPacket(udpif);
+      } else {
+        this.unsettled = port.pair;
+      }
+    }
+  }
+
+  private moveClock(sec: number, nsec: number): void {
+    if (this.packets === 0) {
+      this.firstSec = sec;
+      this.firstNsec = nsec;
+      this.startMs = Math.floor(nsec / NS_PER_MS);
+    }
+    const msWithin = Math.floor(nsec / NS_PER_MS) - this.startMs;
+    const ms = REPLAY_START_MS + (sec - this.firstSec) * MS_PER_SEC + msWithin;
+    if (ms > this.clock.nowMs) {
+      if (this.unsettled !== null) {
+        this.moves?.afterPacket(this.unsettled.udpif);
+        this.unsettled = null;
+      }
+      this.clock.advanceTo(ms);
+    }
+    this.sec = sec;
+    this.nsec = nsec;
+    if (sec > this.lastSec || (sec === this.lastSec && nsec > this.lastNsec)) {
+      this.lastSec = sec;
+      this.lastNsec = nsec;
+    }
+  }
+
+  /** Lets so much time pass after the last packet. */
+  linger(ms: number): void {
+    this.clock.advanceTo(this.clock.nowMs + ms);
+  }
+
+  /** No more packets come: brings what they counted to the flows. */
+  finish(): void {
+    for (const { udpif } of this.pairs) {
+      udpif.sync();
+    }
+  }
+}
+
+/** Part of an array of bytes. */
+export interface ByteRange {
+  readonly bytes: Uint8Array;
+  readonly from: number;
+  readonly to: number;
+}
+
+/** Makes a packet as if it had just come. */
+function fill(packet: PacketBuf, { bytes, from, to }: ByteRange): void {
+  const size = to - from;
+  packet.packetType = PT.ETH;
+  packet.roomBytes = 0;
+  packet.clear();
+  const at = packet.put(size) - from;
+  const room = packet.bytes;
+  if (size > COPY_LOOP_BYTES_MAX) {
+    room.set(bytes.subarray(from, to), at + from);
+    return;
+  }
+  for (let i = from; i < to; i++) {
+    room[at + i] = bytes[i] as number;
+  }
+}
+
+/** Fragments that conntrack has taken in so far. */
+function fragmentsOf(ct: DatapathPair["ct"]): number {
+  return ct.ipf.v4.counts.accepted + ct.ipf.v6.counts.accepted;
+}
