@@ -258,6 +258,22 @@ export class Bond {
     }
   }
 
+  /** LACP just agreed to the use of a member, which packets may use before the next run. */
+  setMayEnable(port: XPort): void {
+    const m = this.member(port);
+    if (m !== null) {
+      m.mayEnable = true;
+    }
+  }
+
+  /** When `run` changes something next, if nothing happens. */
+  wakeMs(): number {
+    return this.members.reduce(
+      (ms, m) => Math.min(ms, m.delayExpiresMs ?? ms),
+      Number.POSITIVE_INFINITY,
+    );
+  }
+
   unregisterMember(port: XPort): void {
     const m = this.member(port);
     if (m === null) {

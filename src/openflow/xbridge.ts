@@ -205,7 +205,11 @@ export interface XPort {
   stp: SpanningState | null;
   rstp: SpanningState | null;
   cfm: { shouldProcess(key: FlowKey, wc: FlowKey): boolean } | null;
-  bfd: { shouldProcess(key: FlowKey, wc: FlowKey): boolean } | null;
+  bfd: {
+    shouldProcess(key: FlowKey, wc: FlowKey): boolean;
+    /** Packets came in by the port, as far as no device counts them. */
+    accountRx(packets: number): void;
+  } | null;
   lldp: boolean;
   /** Datapath priority -> DSCP already shifted to its place in nw_tos. */
   readonly skbPriorities: Map<number, number>;

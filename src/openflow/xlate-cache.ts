@@ -80,6 +80,7 @@ export function creditPorts(tx: XPort | null, rx: XPort | null, stats: FlowStats
   if (rx !== null) {
     rx.counters.rxPackets += stats.packets;
     rx.counters.rxBytes += stats.bytes;
+    rx.bfd?.accountRx(stats.packets);
   }
 }
 

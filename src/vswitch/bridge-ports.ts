@@ -23,6 +23,7 @@ import {
   openDevice,
 } from "./device.ts";
 import { addTunnelEnd, deleteTunnelEnd } from "./native-wiring.ts";
+import { endMonitor } from "./protocol-monitor.ts";
 
 /** What OpenFlow is told about a device. */
 export function netdevInfo(d: Device): NetdevInfo {
@@ -140,10 +141,22 @@ export function createIface(br: Bridge, row: Row, portOf: () => BridgePort): Cre
   const { ofport, xport } = added;
   vs.log.info("bridge", `bridge ${br.name}: added interface ${name} on port ${ofport.portNo}`);
   const port = portOf();
-  const iface: Iface = { name, rowUuid: row.uuid, port, type, device, ofport, xport };
+  const iface: Iface = {
+    name,
+    rowUuid: row.uuid,
+    port,
+    type,
+    device,
+    ofport,
+    xport,
+    cfm: null,
+    bfd: null,
+  };
   port.ifaces.push(iface);
   br.ifaces.set(name, iface);
-  logNoIfindex(vs, device);
+  if (device.tunnel !== null) {
+    logNoIfindex(vs, dpPortName(device));
+  }
   return iface;
 }
 
@@ -157,7 +170,7 @@ export function applyMtu(d: Device, row: Row): void {
 function addToOfproto(br: Bridge, d: Device, request: number | null) {
   const { vs, backer, ofproto } = br;
   if (d.tunnel !== null && backer.portByName(dpPortName(d)) === undefined) {
-    logNoIfindex(vs, d);
+    logNoIfindex(vs, dpPortName(d));
   }
   const odpPort =
     d.type === "patch"
@@ -241,6 +254,8 @@ export function destroyIface(br: Bridge, iface: Iface): void {
     `bridge ${br.name}: deleted interface ${iface.name} on port ${ofport.portNo}`,
   );
   leaveBundle(port.xbundle, xport);
+  port.lacp?.unregisterMember(xport);
+  endMonitor(br, iface);
   br.trees.portGone(iface);
   if (xport.peer !== null) {
     xport.peer.peer = null;

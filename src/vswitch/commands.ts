@@ -28,6 +28,7 @@ import { BOND_COMMANDS } from "./commands/bond.ts";
 import { DPCTL_NORMALIZE } from "./commands/dpctl-normalize.ts";
 import { DPCTL_TEXT_COMMANDS } from "./commands/dpctl-text.ts";
 import { FDB_COMMANDS } from "./commands/fdb.ts";
+import { LINK_COMMANDS } from "./commands/link.ts";
 import { MDB_COMMANDS } from "./commands/mdb.ts";
 import { ROUTE_COMMANDS } from "./commands/route.ts";
 import { TREE_COMMANDS } from "./commands/trees.ts";
@@ -75,6 +76,7 @@ export const COMMANDS: readonly Command[] = [
   ...MISC_COMMANDS,
   ...DAEMON_COMMANDS,
   ...BRIDGE_COMMANDS,
+  ...LINK_COMMANDS,
   ...FDB_COMMANDS,
   ...MDB_COMMANDS,
   ...BOND_COMMANDS,

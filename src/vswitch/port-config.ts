@@ -21,6 +21,7 @@ import type { Row } from "../ovsdb/database.ts";
 import type { Bridge, BridgePort } from "./bridge.ts";
 import { bundleUpdate, destroyBundle } from "./bridge-ports.ts";
 import { isUp, macOf } from "./device.ts";
+import { configureLacp, endLacp } from "./protocol-lacp.ts";
 import { smapBool, smapInt } from "./smap.ts";
 
 const VLANS = 4096;
@@ -158,6 +159,7 @@ function configureMembers(b: XBundle, port: BridgePort): boolean {
     if (!wanted.includes(p)) {
       b.xports.splice(b.xports.indexOf(p), 1);
       b.bond?.unregisterMember(p);
+      port.lacp?.unregisterMember(p);
       p.xbundle = null;
       changed = true;
     }
@@ -347,6 +349,7 @@ export function configurePort(br: Bridge, port: BridgePort, row: Row): void {
   const membersChanged = configureMembers(b, port);
   if (b.xports.length === 0) {
     destroyBundle(br, b);
+    endLacp(br, port);
     port.xbundle = null;
     return;
   }
@@ -354,7 +357,7 @@ export function configurePort(br: Bridge, port: BridgePort, row: Row): void {
     br.xbridge.xbundles.push(b);
   }
   const flush = configureVlans(br, b, row);
-  b.lacp = row.text("lacp") === "active" || row.text("lacp") === "passive";
+  configureLacp(br, port, b, row);
   configureBond(br, b, port, row);
   const isProtected = row.bool("protected") === true;
   const flushToo = isProtected !== b.protected;

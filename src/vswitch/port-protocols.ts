@@ -11,6 +11,8 @@
 import type { FlowKey } from "../flow/flow-key.ts";
 import type { PacketBuf } from "../packet/packet.ts";
 import type { Bridge, Iface } from "./bridge.ts";
+import { LACP_PROTOCOL } from "./protocol-lacp.ts";
+import { MONITOR_PROTOCOL } from "./protocol-monitor.ts";
 import { RSTP_PROTOCOL, STP_PROTOCOL } from "./protocol-trees.ts";
 
 export interface PortProtocol {
@@ -26,7 +28,12 @@ export interface PortProtocol {
   enableChanged?(br: Bridge, iface: Iface, enable: boolean): void;
 }
 
-export const PORT_PROTOCOLS: readonly PortProtocol[] = [STP_PROTOCOL, RSTP_PROTOCOL];
+export const PORT_PROTOCOLS: readonly PortProtocol[] = [
+  MONITOR_PROTOCOL,
+  LACP_PROTOCOL,
+  STP_PROTOCOL,
+  RSTP_PROTOCOL,
+];
 
 /** When any protocol of a bridge wants to run next. */
 export function nextWakeMs(br: Bridge): number {

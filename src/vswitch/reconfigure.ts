@@ -32,9 +32,11 @@ import {
   refreshTunnel,
   requestedPort,
 } from "./bridge-ports.ts";
-import { configureDevice, logNoIfindex } from "./device.ts";
+import { configureDevice, dpPortName, logNoIfindex } from "./device.ts";
 import { configureSpanningTrees } from "./configure-trees.ts";
 import { configurePort } from "./port-config.ts";
+import { endLacp } from "./protocol-lacp.ts";
+import { configureBfd, configureCfm } from "./protocol-monitor.ts";
 import { smapInt, smapUint } from "./smap.ts";
 import { StatusWriter, writeFailure, writeIface, writeStatistics } from "./status.ts";
 import type { VSwitch } from "./vswitch.ts";
@@ -105,6 +107,7 @@ function destroyPort(br: Bridge, port: BridgePort): void {
     destroyBundle(br, port.xbundle);
     port.xbundle = null;
   }
+  endLacp(br, port);
   br.ports.delete(port.name);
 }
 
@@ -205,7 +208,13 @@ function portOf(br: Bridge, row: Row): BridgePort {
   if (there !== undefined) {
     return there;
   }
-  const port: BridgePort = { name: row.name(), rowUuid: row.uuid, ifaces: [], xbundle: null };
+  const port: BridgePort = {
+    name: row.name(),
+    rowUuid: row.uuid,
+    ifaces: [],
+    xbundle: null,
+    lacp: null,
+  };
   br.ports.set(port.name, port);
   return port;
 }
@@ -238,6 +247,11 @@ function configureBridge(br: Bridge, row: Row, w: StatusWriter): void {
     }
     for (const iface of port.ifaces) {
       writeIface(w, br, iface);
+      const ifaceRow = br.vs.db.row("Interface", iface.rowUuid);
+      if (ifaceRow !== undefined) {
+        configureCfm(br, iface, ifaceRow);
+        configureBfd(br, iface, ifaceRow);
+      }
     }
   }
   configureMirrors(br, row);
@@ -366,7 +380,9 @@ export function reconfigure(vs: VSwitch): void {
   for (const br of vs.bridges.values()) {
     for (const port of br.ports.values()) {
       for (const { device } of port.ifaces) {
-        logNoIfindex(vs, device);
+        if (device.tunnel !== null) {
+          logNoIfindex(vs, dpPortName(device));
+        }
       }
     }
   }

@@ -13,6 +13,7 @@ import type { Bridge, Iface } from "./bridge.ts";
 import { isUp, macText } from "./device.ts";
 import { customCounters, ifaceCounters } from "./provider.ts";
 import { smapInt } from "./smap.ts";
+import { writeLink } from "./status-link.ts";
 import { writeTreeStatistics, writeTreeStatus } from "./status-trees.ts";
 import type { VSwitch } from "./vswitch.ts";
 
@@ -207,6 +208,7 @@ export class StatusUpdater {
       writeControllers(w, row);
       for (const iface of br.ifaces.values()) {
         writeIface(w, br, iface);
+        writeLink(w, iface);
         if (statsDue) {
           writeStatistics(w, iface);
         }

@@ -23,6 +23,7 @@ import { runBridge } from "./bridge-run.ts";
 import { Coverage } from "./coverage.ts";
 import { CtTimeouts } from "./ct-timeouts.ts";
 import type { Device } from "./device.ts";
+import { LinkProtocols } from "./link-protocols.ts";
 import { wireNativeTunnels } from "./native-wiring.ts";
 import { logStrayTunnelPacket } from "./packet-log.ts";
 import type { PacketPath } from "./packet-path.ts";
@@ -123,6 +124,7 @@ export class VSwitch {
   readonly dummyMacs = new DummyMacs();
   readonly ctTimeouts = new CtTimeouts();
   readonly coverage = new Coverage();
+  readonly protocols = new LinkProtocols();
   /** Ways to look datapath flows up, with their priorities (dpif-netdev/subtable-lookup-*). */
   readonly lookupPriorities = new Map([
     ["autovalidator", 0],

@@ -1,9 +1,7 @@
-// ovs-appctl commands about bridges and what may run on their ports: ofproto/list, bridge/*, qos/*,
-// and the protocols that watch links (CFM, BFD, LACP, LLDP).
+// ovs-appctl commands about bridges: ofproto/list, bridge/*, qos/*, autoattach/*.
 //
-// The link protocols do not run here; their commands answer as ovs-vswitchd does when no port uses
-// them, and say so where the database asks for one. References: ovs: vswitchd/bridge.c
-// bridge_unixctl_*, qos_unixctl_*; lib/{cfm,bfd,lacp,ovs-lldp}.c.
+// Auto-attach (LLDP) does not run here; its commands answer as ovs-vswitchd does when no port uses
+// it. References: ovs: vswitchd/bridge.c bridge_unixctl_*, qos_unixctl_*; lib/ovs-lldp.c.
 
 import { formatActions } from "../../openflow/actions/actions.ts";
 import { formatMatch } from "../../openflow/match-text.ts";
@@ -87,61 +85,6 @@ function qos(text: (name: string) => string) {
   };
 }
 
-/** True if any row of a table asks for a protocol. */
-type Asked = (ctx: CommandContext) => boolean;
-
-const ifaceMap =
-  (column: string): Asked =>
-  (ctx) =>
-    [...ctx.vs.db.rows("Interface")].some((r) => r.map(column).get("enable") === "true");
-
-/** A protocol that watches links. */
-interface LinkProtocol {
-  readonly name: string;
-  readonly asked: Asked;
-  /** The answer about a port or bridge on which it does not run. */
-  readonly missing: string;
-}
-
-const CFM: LinkProtocol = {
-  name: "CFM",
-  asked: (ctx) => [...ctx.vs.db.rows("Interface")].some((r) => r.int("cfm_mpid") !== undefined),
-  missing: "no such CFM object",
-};
-const BFD: LinkProtocol = { name: "BFD", asked: ifaceMap("bfd"), missing: "no such bfd object" };
-const LACP: LinkProtocol = {
-  name: "LACP",
-  asked: (ctx) =>
-    [...ctx.vs.db.rows("Port")].some((r) => ["active", "passive"].includes(r.name("lacp"))),
-  missing: "no such lacp object",
-};
-
-function unavailable(p: LinkProtocol): Reply {
-  return appctlError(`${p.name}: not available yet in tablewalk`);
-}
-
-function show(p: LinkProtocol) {
-  return (ctx: CommandContext, argv: readonly string[]): Reply => {
-    if (p.asked(ctx)) {
-      return unavailable(p);
-    }
-    return argv.length > 1 ? appctlError(p.missing) : appctlOk();
-  };
-}
-
-/** `[interface] normal|false|true`. */
-function setFault(p: LinkProtocol, missing: string) {
-  return (ctx: CommandContext, argv: readonly string[]): Reply => {
-    if (!/^(true|false|normal)$/i.test(argv.at(-1) ?? "")) {
-      return appctlError("unknown fault string");
-    }
-    if (p.asked(ctx)) {
-      return unavailable(p);
-    }
-    return argv.length > 2 ? appctlError(missing) : appctlOk("OK");
-  };
-}
-
 /** Auto-attach runs on no port, so there is nothing to list. */
 function nothing(): Reply {
   return appctlOk();
@@ -183,26 +126,6 @@ const ROWS: readonly Shape[] = [
     qos((n) => `No QoS types supported for interface: ${n}\n`),
     "Lists the kinds of quality of service that an interface offers.",
   ],
-  ["cfm/show", "[interface]", 0, 1, show(CFM), "Shows connectivity fault management."],
-  [
-    "cfm/set-fault",
-    "[interface] normal|false|true",
-    1,
-    2,
-    setFault(CFM, "no such CFM object"),
-    "Overrides the fault status of CFM.",
-  ],
-  ["bfd/show", "[interface]", 0, 1, show(BFD), "Shows bidirectional forwarding detection."],
-  [
-    "bfd/set-forwarding",
-    "[interface] normal|false|true",
-    1,
-    2,
-    setFault(BFD, "no such BFD object"),
-    "Overrides the forwarding status of BFD.",
-  ],
-  ["lacp/show", "[port]", 0, 1, show(LACP), "Shows link aggregation."],
-  ["lacp/show-stats", "[port]", 0, 1, show(LACP), "Shows counters of link aggregation."],
   ["autoattach/status", "[bridge]", 0, 1, nothing, "Shows the state of auto-attach."],
   ["autoattach/show-isid", "[bridge]", 0, 1, nothing, "Lists mappings of auto-attach."],
   ["autoattach/statistics", "[bridge]", 0, 1, nothing, "Shows counters of auto-attach."],
