@@ -5,6 +5,7 @@ import {
   closeSync,
   existsSync,
   fsyncSync,
+  mkdtempSync,
   openSync,
   readdirSync,
   readFileSync,
@@ -12,7 +13,8 @@ import {
   writeFileSync,
   writeSync,
 } from "node:fs";
-import { resolve } from "node:path";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
 import type { FileResult, FileSystem } from "../lib/env.ts";
 
 /** Texts of the errno values that a file can meet, as strerror() has them. */
@@ -84,5 +86,8 @@ export class NodeFiles implements FileSystem {
 
   list(path: string): FileResult<string[]> {
     return attempt(() => readdirSync(this.path(path)).sort());
+  }
+  makeTempDir(): FileResult<string> {
+    return attempt(() => mkdtempSync(join(tmpdir(), "tablewalk-")));
   }
 }

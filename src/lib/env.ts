@@ -87,11 +87,14 @@ export interface FileSystem {
   exists(path: string): boolean;
   /** Names in a directory, sorted. */
   list(path: string): FileResult<string[]>;
+  /** Makes a new directory for files that nobody needs for long; answers its name. */
+  makeTempDir(): FileResult<string>;
 }
 
 /** Files in memory. */
 export class MemoryFileSystem implements FileSystem {
   readonly files = new Map<string, Uint8Array>();
+  private tempDirs = 0;
 
   readFile(path: string): FileResult<Uint8Array> {
     const value = this.files.get(path);
@@ -131,5 +134,10 @@ export class MemoryFileSystem implements FileSystem {
       }
     }
     return { ok: true, value: [...names].sort() };
+  }
+
+  makeTempDir(): FileResult<string> {
+    this.tempDirs++;
+    return { ok: true, value: `/tmp/tablewalk-${this.tempDirs}` };
   }
 }

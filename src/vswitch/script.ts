@@ -1,11 +1,13 @@
-// Runs scripts of command lines on a switch: the tools, and the few builtins of a shell that
-// scripts for them use. Nothing here prints: texts go to the sinks that are given.
+// Runs scripts of command lines on a switch: the tools, the few builtins of a shell that scripts
+// for them use, variables, outputs of commands as words, and pipes into filters. Nothing here
+// prints: texts go to the sinks that are given.
 
 import { decodeUtf8 } from "../lib/bytes.ts";
 import { type Background, isReply, type Reply } from "./command.ts";
 import { runCommandLine, startCommandLine } from "./commands.ts";
+import { FILTER_NAMES, runFilter } from "./filters.ts";
 import type { VSwitch } from "./vswitch.ts";
-import { readStatements, type Statement } from "./words.ts";
+import { plainText, readStatements, type Statement, type Word } from "./words.ts";
 
 export interface ScriptOutput {
   stdout(text: string, argv: readonly string[]): void;
@@ -20,7 +22,9 @@ const SLEEP_STEP_MS = 1000;
 /** How deep scripts may run scripts. */
 const SOURCE_DEPTH_MAX = 16;
 
-export const TOOLS = ["ovs-vsctl", "ovs-ofctl", "ovs-appctl"] as const;
+export const TOOLS = ["ovs-vsctl", "ovs-ofctl", "ovs-appctl", "ovs-pcap"] as const;
+
+const ASSIGNMENT = /^([A-Za-z_]\w*)=/;
 
 interface Builtin {
   readonly usage: string;
@@ -73,6 +77,18 @@ const BUILTINS: Readonly<Record<string, Builtin>> = {
     doc: "runs the command lines of a file",
     run: (s, [file = ""]) => s.runFile(file),
   },
+  mktemp: {
+    usage: "mktemp -d",
+    doc: "makes a new directory for captures and the like, and prints its name",
+    run: (s, args) => {
+      const dir = s.vs.fs.makeTempDir();
+      if (!dir.ok || args.join(" ") !== "-d") {
+        return s.complain(`mktemp: ${dir.ok ? "only -d is understood" : dir.message}`, 1);
+      }
+      s.out.stdout(`${dir.value}\n`, ["mktemp"]);
+      return 0;
+    },
+  },
   jobs: {
     usage: "jobs",
     doc: "lists the commands that were started with & at the end",
@@ -102,7 +118,11 @@ export const BUILTIN_NAMES: readonly string[] = Object.keys(BUILTINS);
 
 function helpText(): string {
   const rows = Object.values(BUILTINS).map((b) => `  ${b.usage.padEnd(20)} ${b.doc}`);
-  return [`Command lines of ${TOOLS.join(", ")}, and:`, ...rows].join("\n");
+  return [
+    `Command lines of ${TOOLS.join(", ")}, and:`,
+    ...rows,
+    `NAME=VALUE, $NAME and $(COMMAND) are understood, and "|" before ${FILTER_NAMES.join(", ")}.`,
+  ].join("\n");
 }
 
 /** Status that a shell shows for a reply: a signal counts from 128. */
@@ -118,10 +138,14 @@ interface Job {
   shownErr: number;
 }
 
+/** Ends a command line whose words cannot be made; it was already said why. */
+class WordsFailed extends Error {}
+
 /** A script that is under way: its state from one line to the next. */
 export class Script {
   readonly vs: VSwitch;
-  readonly out: ScriptOutput;
+  out: ScriptOutput;
+  readonly variables = new Map<string, string>();
   readonly jobs = new Map<number, Job>();
   /** Status of the last command. */
   status = 0;
@@ -188,16 +212,135 @@ export class Script {
       }
       if (!skip) {
         this.status = this.runStatement(statement);
-        this.ended ||= this.status !== 0 && this.stopAtFailure && !statement.guards;
+        const asked = statement.guards !== null;
+        this.ended ||= this.status !== 0 && this.stopAtFailure && !asked;
       }
-      skip = statement.guards && this.status !== 0;
+      skip = statement.guards === (this.status === 0 ? "||" : "&&");
     }
   }
 
+  /** Runs one command line with its filters. */
   private runStatement(s: Statement): number {
-    const [tool = "", ...args] = s.argv;
+    try {
+      const assigned = this.assign(s.words);
+      if (assigned !== null && s.filters.length === 0) {
+        return assigned;
+      }
+      if (s.filters.length === 0 && !s.quiet) {
+        return this.runCommand(s);
+      }
+      let { text, status } = this.capture(() => this.runCommand({ ...s, background: false }));
+      for (const filter of s.filters) {
+        const argv = this.expand(filter);
+        const result = runFilter(argv, text);
+        if (result === null) {
+          return this.complain(`${s.line}: ${argv[0]}: command not found`, STATUS_NO_COMMAND);
+        }
+        text = result.stdout;
+        status = result.exit;
+        if (result.stderr !== "") {
+          this.out.stderr(result.stderr);
+        }
+      }
+      if (text !== "" && !s.quiet) {
+        this.out.stdout(text, []);
+      }
+      return status;
+    } catch (e) {
+      if (e instanceof WordsFailed) {
+        return STATUS_SYNTAX;
+      }
+      throw e;
+    }
+  }
+
+  /** Sets variables if the words do nothing else; null if they are a command. */
+  private assign(words: readonly Word[]): number | null {
+    const names = words.map(([first]) =>
+      first?.kind === "text" ? (ASSIGNMENT.exec(first.text)?.[1] ?? null) : null,
+    );
+    if (names.includes(null)) {
+      return null;
+    }
+    this.status = 0;
+    for (const [i, word] of words.entries()) {
+      const name = names[i] ?? "";
+      this.variables.set(name, this.textOf(word).slice(name.length + 1));
+    }
+    return this.status;
+  }
+
+  /** What a part of a script prints, without showing it. */
+  private capture(run: () => number): { text: string; status: number } {
+    const { out } = this;
+    let text = "";
+    this.out = {
+      stdout: (t) => {
+        text += t;
+      },
+      stderr: (t) => out.stderr(t),
+    };
+    try {
+      return { status: run(), text };
+    } finally {
+      this.out = out;
+    }
+  }
+
+  /** A word as one text. */
+  private textOf(word: Word): string {
+    return word.map((p) => (p.kind === "text" ? p.text : this.valueOf(p))).join("");
+  }
+
+  private valueOf(part: Exclude<Word[number], { kind: "text" }>): string {
+    if (part.kind === "variable") {
+      const value = this.variables.get(part.name);
+      if (value === undefined) {
+        this.complain(`${part.name}: this variable was never set`, STATUS_SYNTAX);
+        throw new WordsFailed();
+      }
+      return value;
+    }
+    const { text } = this.capture(() => {
+      this.runStatements(part.statements);
+      return this.status;
+    });
+    return text.replace(/\n+$/, "");
+  }
+
+  /** Words as arguments: what variables and outputs give falls apart at blanks, unless quoted. */
+  private expand(words: readonly Word[]): string[] {
+    return words.flatMap((word) => {
+      const plain = plainText(word);
+      if (plain !== null) {
+        return [plain];
+      }
+      let current: string | null = null;
+      const done: string[] = [];
+      for (const part of word) {
+        const value = part.kind === "text" ? part.text : this.valueOf(part);
+        if (part.kind === "text" || part.quoted) {
+          current = (current ?? "") + value;
+          continue;
+        }
+        for (const [, blanks, piece = ""] of value.matchAll(/([ \t\n]+)|([^ \t\n]+)/g)) {
+          if (blanks === undefined) {
+            current = (current ?? "") + piece;
+          } else if (current !== null) {
+            done.push(current);
+            current = null;
+          }
+        }
+      }
+      return current === null ? done : [...done, current];
+    });
+  }
+
+  private runCommand(s: Statement): number {
+    const argv = this.expand(s.words);
+    const [tool = "", ...args] = argv;
     if (this.trace) {
-      this.out.stderr(`+ ${s.argv.join(" ")}\n`);
+      this.out.stderr(`+ ${argv.join(" ")}\n`);
     }
     const builtin = Object.hasOwn(BUILTINS, tool) ? BUILTINS[tool] : undefined;
     if (builtin !== undefined) {
@@ -206,17 +349,18 @@ export class Script {
     if (!TOOLS.some((t) => t === tool)) {
       return this.complain(`${s.line}: ${tool}: command not found`, STATUS_NO_COMMAND);
     }
-    let stdin = s.stdin ?? "";
+    let stdin = s.stdin === null ? "" : this.textOf(s.stdin);
     if (s.stdinFile !== null) {
-      const file = this.vs.fs.readFile(s.stdinFile);
+      const name = this.textOf(s.stdinFile);
+      const file = this.vs.fs.readFile(name);
       if (!file.ok) {
-        return this.complain(`${s.line}: ${s.stdinFile}: ${file.message}`, 1);
+        return this.complain(`${s.line}: ${name}: ${file.message}`, 1);
       }
       stdin = decodeUtf8(file.value);
     }
     const status = s.background
-      ? this.start(s.argv, stdin)
-      : this.show(runCommandLine(this.vs, s.argv, stdin), s.argv);
+      ? this.start(argv, stdin)
+      : this.show(runCommandLine(this.vs, argv, stdin), argv);
     this.showJobs();
     return status;
   }

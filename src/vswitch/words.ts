@@ -1,20 +1,37 @@
 // The words of command lines, as a POSIX shell reads them: quotes, comments, continued lines, here
-// documents. Scripts for real tools can be read as they are, as long as they need nothing more of
-// a shell: what is not understood (variables, pipes) is an error, never taken for plain text.
+// documents, variables, outputs of commands, pipes. Scripts for real tools can be read as they are,
+// as long as they need nothing more of a shell: what is not understood (loops, files to write to)
+// is an error, never taken for plain text.
+
+/** A piece of a word: text, or what takes its place once the command runs. */
+export type Part =
+  | { readonly kind: "text"; readonly text: string }
+  | { readonly kind: "variable"; readonly name: string; readonly quoted: boolean }
+  | {
+      readonly kind: "output";
+      readonly statements: readonly Statement[];
+      readonly quoted: boolean;
+    };
+
+export type Word = readonly Part[];
 
 /** One command line. */
 export interface Statement {
-  readonly argv: readonly string[];
+  readonly words: readonly Word[];
   /** Line of the first word, from 1. */
   readonly line: number;
   /** Text for standard input: a here document. */
-  readonly stdin: string | null;
+  readonly stdin: Word | null;
   /** Name of a file for standard input. */
-  readonly stdinFile: string | null;
+  readonly stdinFile: Word | null;
+  /** Commands behind "|", through which the output goes. */
+  readonly filters: readonly (readonly Word[])[];
+  /** Ends in "> /dev/null": what comes out in the end is not shown. */
+  readonly quiet: boolean;
   /** Ends in "&": the next one does not wait for it. */
   readonly background: boolean;
-  /** Ends in "&&": the next one only happens if this one succeeds. */
-  readonly guards: boolean;
+  /** Ends in "&&" or "||": the next one only happens if this one succeeds, or fails. */
+  readonly guards: "&&" | "||" | null;
 }
 
 export type ReadStatements =
@@ -26,23 +43,66 @@ export type ReadStatements =
 interface HereDocument {
   readonly end: string;
   readonly stripTabs: boolean;
+  /** Variables within stay as they are. */
+  readonly literal: boolean;
   readonly owner: Draft;
 }
 
 interface Draft {
-  argv: string[];
+  words: Word[];
   line: number;
-  stdin: string | null;
-  stdinFile: string | null;
+  stdin: Word | null;
+  stdinFile: Word | null;
+  filters: Word[][];
+  quiet: boolean;
   background: boolean;
-  guards: boolean;
+  guards: "&&" | "||" | null;
 }
 
 class Unfinished extends Error {}
 class NotUnderstood extends Error {}
 
-/** What a backslash takes the meaning from, within double quotes. */
+/** What a backslash takes the meaning from, within double quotes and within here documents. */
 const ESCAPED_IN_QUOTES = '\\"$`';
+const ESCAPED_IN_HERE = "\\$`";
+/** The only file that outputs may go to: they are meant to be read. */
+const NOWHERE = /^>[ \t]*\/dev\/null(?=[ \t\r\n;&|)]|$)/;
+/** How deep outputs of commands may stand within each other. */
+const OUTPUT_DEPTH_MAX = 8;
+
+const NO_FILES = "is not understood here; put it in quotes if it is meant so";
+
+/** Collects the parts of a word, joining neighbours that are text. */
+class WordBuilder {
+  readonly parts: Part[] = [];
+  private text = "";
+  /** Quotes make a word even if nothing is in them. */
+  quoted = false;
+
+  add(text: string): void {
+    this.text += text;
+  }
+
+  put(part: Part): void {
+    this.flush();
+    this.parts.push(part);
+  }
+
+  done(): Word {
+    this.flush();
+    if (this.parts.length === 0 || this.quoted) {
+      this.parts.push({ kind: "text", text: "" });
+    }
+    return this.parts;
+  }
+
+  private flush(): void {
+    if (this.text !== "") {
+      this.parts.push({ kind: "text", text: this.text });
+    }
+    this.text = "";
+  }
+}
 
 class WordReader {
   readonly statements: Draft[] = [];
@@ -53,12 +113,15 @@ class WordReader {
 
   private readonly start: number;
   private readonly startLine: number;
+  /** How many outputs of commands stand around what is read here. */
+  private readonly depth: number;
 
-  constructor(text: string, pos: number, line: number) {
+  constructor(text: string, pos: number, line: number, depth = 0) {
     this.text = text;
     this.pos = pos;
     this.start = pos;
     this.startLine = line;
+    this.depth = depth;
   }
 
   /** The line in which the reader is. */
@@ -66,11 +129,22 @@ class WordReader {
     return this.startLine + this.text.slice(this.start, this.pos).split("\n").length - 1;
   }
 
-  /** Reads all statements of a line, and the here documents that follow it. */
+  /** Reads all statements of a line, or up to the parenthesis that ends them. */
   read(): void {
     for (;;) {
       this.skipBlanks();
       const c = this.text[this.pos];
+      if (this.depth > 0 && (c === undefined || c === ")")) {
+        this.mustGoOn();
+        this.pos++;
+        this.finish();
+        break;
+      }
+      if (this.depth > 0 && c === "\n") {
+        this.pos++;
+        this.finish();
+        continue;
+      }
       if (c === undefined || c === "\n") {
         this.pos += c === undefined ? 0 : 1;
         this.finish();
@@ -78,7 +152,8 @@ class WordReader {
       }
       if (!this.readOperator(c)) {
         const word = this.readWord();
-        this.current().argv.push(word);
+        const { words, filters } = this.current();
+        (filters.at(-1) ?? words).push(word);
       }
     }
     for (const here of this.heres) {
@@ -88,19 +163,22 @@ class WordReader {
 
   private current(): Draft {
     this.draft ??= {
-      argv: [],
+      words: [],
       line: this.line(),
       stdin: null,
       stdinFile: null,
+      filters: [],
+      quiet: false,
       background: false,
-      guards: false,
+      guards: null,
     };
     return this.draft;
   }
 
   private finish(): void {
     if (this.draft !== null) {
-      if (this.draft.argv.length === 0) {
+      const { words, filters } = this.draft;
+      if ([words, ...filters].some((w) => w.length === 0)) {
         throw new NotUnderstood("a command is missing");
       }
       this.statements.push(this.draft);
@@ -132,22 +210,33 @@ class WordReader {
     }
   }
 
-  /** Reads ; & && < <<; false if a word comes. */
+  /** Reads ; & && | < <<; false if a word comes. */
   private readOperator(c: string): boolean {
     const after = this.text[this.pos + 1];
-    if (c === "|" || c === ">") {
-      throw new NotUnderstood(`"${c}" is not understood here; put it in quotes if it is meant so`);
+    if (c === ">") {
+      const m = NOWHERE.exec(this.text.slice(this.pos, this.pos + 64));
+      if (m === null) {
+        throw new NotUnderstood(`">" ${NO_FILES}`);
+      }
+      this.current().quiet = true;
+      this.pos += m[0].length;
+      return true;
+    }
+    if (c === "|" && after !== "|") {
+      this.current().filters.push([]);
+      this.pos++;
+      return true;
     }
     if (c === ";") {
       this.pos++;
       this.finish();
       return true;
     }
-    if (c === "&") {
+    if (c === "&" || c === "|") {
       const d = this.current();
-      d.guards = after === "&";
-      d.background = !d.guards;
-      this.pos += d.guards ? 2 : 1;
+      d.guards = after !== c ? null : c === "&" ? "&&" : "||";
+      d.background = d.guards === null;
+      this.pos += d.background ? 1 : 2;
       this.finish();
       return true;
     }
@@ -164,16 +253,26 @@ class WordReader {
     const stripTabs = isHere && this.text[this.pos] === "-";
     this.pos += stripTabs ? 1 : 0;
     this.skipBlanks();
+    const from = this.pos;
     const word = this.readWord();
-    if (isHere) {
-      this.heres.push({ end: word, stripTabs, owner });
-    } else {
+    if (!isHere) {
       owner.stdinFile = word;
+      return;
     }
+    if (this.depth > 0) {
+      throw new NotUnderstood("a here document cannot stand here");
+    }
+    const end = plainText(word);
+    if (end === null) {
+      throw new NotUnderstood("a here document ends with a plain word");
+    }
+    const literal = this.text.slice(from, this.pos) !== end;
+    this.heres.push({ end, stripTabs, literal, owner });
   }
 
-  private readHere({ end, stripTabs, owner }: HereDocument): void {
+  private readHere({ end, stripTabs, literal, owner }: HereDocument): void {
     let body = "";
+    const first = this.line();
     for (;;) {
       if (this.pos >= this.text.length) {
         throw new Unfinished();
@@ -184,42 +283,85 @@ class WordReader {
       const line = stripTabs ? raw.replace(/^\t+/, "") : raw;
       this.pos = Math.min(stop + 1, this.text.length);
       if (line === end) {
-        owner.stdin = body;
-        return;
+        break;
       }
       body += `${line}\n`;
     }
+    owner.stdin = literal
+      ? [{ kind: "text", text: body }]
+      : new WordReader(body, 0, first).readHereBody();
   }
 
-  private readWord(): string {
-    let word = "";
+  /** Reads the whole text as what stands in a here document. */
+  private readHereBody(): Word {
+    const word = new WordBuilder();
+    while (this.pos < this.text.length) {
+      this.readQuotedPiece(word, ESCAPED_IN_HERE);
+    }
+    return word.done();
+  }
+
+  private readWord(): Word {
+    const word = new WordBuilder();
+    // Parentheses within a word belong to it: flows are full of them.
+    let open = 0;
     for (;;) {
       const c = this.text[this.pos];
       if (c === undefined || " \t\r\n;&|<>".includes(c)) {
-        return word;
+        return word.done();
       }
+      if (c === ")" && this.depth > 0 && open === 0) {
+        return word.done();
+      }
+      open += c === "(" ? 1 : c === ")" ? -1 : 0;
       if (c === "'") {
-        word += this.readSingle();
+        word.add(this.readSingle());
       } else if (c === '"') {
-        word += this.readDouble();
+        this.readDouble(word);
       } else if (c === "\\") {
         this.pos++;
         this.mustGoOn();
         const escaped = this.text[this.pos++] ?? "";
-        word += escaped === "\n" ? "" : escaped;
-      } else {
-        this.refuseExpansion(c);
-        word += c;
+        word.add(escaped === "\n" ? "" : escaped);
+      } else if (!this.readExpansion(word, false)) {
+        word.add(c);
         this.pos++;
       }
     }
   }
 
-  private refuseExpansion(c: string): void {
+  /** Reads $NAME, ${NAME} or $(COMMANDS); false if there is none. */
+  private readExpansion(word: WordBuilder, quoted: boolean): boolean {
+    const c = this.text[this.pos];
     const next = this.text[this.pos + 1] ?? "";
-    if (c === "`" || (c === "$" && /[A-Za-z_0-9({@*#?!$-]/.test(next))) {
-      throw new NotUnderstood("variables and the output of commands are not understood here");
+    if (c === "`" || (c === "$" && /[0-9@*#?!$-]/.test(next))) {
+      throw new NotUnderstood("only $NAME and $(COMMAND) are understood here");
     }
+    if (c !== "$" || !/[A-Za-z_({]/.test(next)) {
+      return false;
+    }
+    if (next !== "(") {
+      const name = /^\$(?:([A-Za-z_]\w*)|\{([A-Za-z_]\w*)\})/.exec(this.text.slice(this.pos));
+      if (name === null) {
+        throw new NotUnderstood("only $NAME and $(COMMAND) are understood here");
+      }
+      this.pos += name[0].length;
+      word.put({ kind: "variable", name: name[1] ?? name[2] ?? "", quoted });
+      return true;
+    }
+    if (this.depth >= OUTPUT_DEPTH_MAX || this.text[this.pos + 2] === "(") {
+      throw new NotUnderstood("only $NAME and $(COMMAND) are understood here");
+    }
+    const inner = new WordReader(this.text, this.pos + 2, this.line(), this.depth + 1);
+    try {
+      inner.read();
+    } catch (e) {
+      this.pos = inner.pos;
+      throw e;
+    }
+    this.pos = inner.pos;
+    word.put({ kind: "output", statements: inner.statements, quoted });
+    return true;
   }
 
   private readSingle(): string {
@@ -232,29 +374,40 @@ class WordReader {
     return inside;
   }
 
-  private readDouble(): string {
-    let inside = "";
+  private readDouble(word: WordBuilder): void {
     this.pos++;
     for (;;) {
       this.mustGoOn();
-      const c = this.text[this.pos] ?? "";
-      const next = this.text[this.pos + 1];
-      if (c === '"') {
+      if (this.text[this.pos] === '"') {
         this.pos++;
-        return inside;
+        word.quoted = true;
+        return;
       }
-      if (c === "\\" && next !== undefined && ESCAPED_IN_QUOTES.includes(next)) {
-        inside += next;
-        this.pos += 2;
-      } else if (c === "\\" && next === "\n") {
-        this.pos += 2;
-      } else {
-        this.refuseExpansion(c);
-        inside += c;
-        this.pos++;
-      }
+      this.readQuotedPiece(word, ESCAPED_IN_QUOTES);
     }
   }
+
+  /** Reads one character, escape or expansion of what stands in double quotes. */
+  private readQuotedPiece(word: WordBuilder, escapes: string): void {
+    const c = this.text[this.pos] ?? "";
+    const next = this.text[this.pos + 1];
+    if (c === "\\" && next !== undefined && escapes.includes(next)) {
+      word.add(next);
+      this.pos += 2;
+    } else if (c === "\\" && next === "\n") {
+      this.pos += 2;
+    } else if (!this.readExpansion(word, true)) {
+      word.add(c);
+      this.pos++;
+    }
+  }
+}
+
+/** The text of a word in which nothing takes another's place, else null. */
+export function plainText(word: Word): string | null {
+  return word.every((p) => p.kind === "text")
+    ? word.map((p) => (p.kind === "text" ? p.text : "")).join("")
+    : null;
 }
 
 /** Reads the statements of one line of a text, from a position on that is in line `line`. */
@@ -288,5 +441,12 @@ export function splitWords(line: string): readonly string[] {
   if (others.length > 0 || r.next < line.length) {
     throw new Error(`${line}: more than one command`);
   }
-  return statement?.argv ?? [];
+  const { words = [], filters = [], quiet = false } = statement ?? {};
+  return words.map((w) => {
+    const plain = plainText(w);
+    if (plain === null || filters.length > 0 || quiet) {
+      throw new Error(`${line}: variables and pipes are for scripts`);
+    }
+    return plain;
+  });
 }
