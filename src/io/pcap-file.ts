@@ -3,6 +3,7 @@
 // The formats themselves are in src/packet/pcap-format.ts.
 
 import { closeSync, fstatSync, openSync, readSync, writeSync } from "node:fs";
+import { ByteCopier } from "../lib/byte-copier.ts";
 import type { ParseError } from "../lib/errors.ts";
 import {
   PCAP_RECORD_BYTES,
@@ -90,8 +91,6 @@ export class PcapReader {
 
 /** Bytes that a file without much to write collects. */
 const FIRST_BUFFER_BYTES = 4096;
-/** Shorter runs of bytes are copied one by one, which is faster than a view on them. */
-const COPY_LOOP_BYTES_MAX = 96;
 
 /** Collects bytes and writes them to a file in big pieces. */
 class BufferedFile {
@@ -99,6 +98,7 @@ class BufferedFile {
   buf = new Uint8Array(FIRST_BUFFER_BYTES);
   private n = 0;
   private readonly fd: number;
+  private readonly copier = new ByteCopier();
 
   constructor(path: string) {
     this.fd = openSync(path, "w");
@@ -126,15 +126,13 @@ class BufferedFile {
     this.buf.set(bytes, at);
   }
 
-  copy(at: number, bytes: Uint8Array, from: number, to: number): void {
-    const { buf } = this;
-    if (to - from > COPY_LOOP_BYTES_MAX) {
-      buf.set(bytes.subarray(from, to), at);
-      return;
-    }
-    for (let i = from, o = at; i < to; i++, o++) {
-      buf[o] = bytes[i] as number;
-    }
+  copy(at: number, { bytes, from, to }: ByteRange): void {
+    this.copier.copy(this.buf, at, bytes, from, to);
+  }
+
+  /** A view on the collected bytes, until there is a call of room(). */
+  get view(): DataView {
+    return this.copier.viewOn(this.buf);
   }
 
   flush(): void {
@@ -182,8 +180,8 @@ export class PcapWriter {
     const { file } = this;
     const n = p.to - p.from;
     const at = file.room(PCAP_RECORD_BYTES + n);
-    putPcapRecord(file.buf, at, n, sec, this.nanos ? nsec : Math.floor(nsec / 1000));
-    file.copy(at + PCAP_RECORD_BYTES, p.bytes, p.from, p.to);
+    putPcapRecord(file.view, at, n, sec, this.nanos ? nsec : Math.floor(nsec / 1000));
+    file.copy(at + PCAP_RECORD_BYTES, p);
   }
 
   close(): void {
@@ -217,7 +215,7 @@ export class PcapngWriter {
     const n = p.to - p.from;
     const at = file.room(pcapngPacketBytes(n));
     putPcapngPacket(file.buf, at, { iface, bytes: n, sec, nsec });
-    file.copy(at + PCAPNG_DATA_OFS, p.bytes, p.from, p.to);
+    file.copy(at + PCAPNG_DATA_OFS, p);
   }
 
   close(): void {

@@ -423,23 +423,23 @@ export function pcapHeader(snapBytes = 1518, nanos = false): Uint8Array {
 /** Header and data of one record for a file begun with pcapHeader(). `subsec` is in its unit. */
 export function pcapRecord(data: Uint8Array, sec: number, subsec: number): Uint8Array {
   const b = new Uint8Array(PCAP_RECORD_BYTES + data.length);
-  putPcapRecord(b, 0, data.length, sec, subsec);
+  putPcapRecord(new DataView(b.buffer), 0, data.length, sec, subsec);
   b.set(data, PCAP_RECORD_BYTES);
   return b;
 }
 
 /** The header of a record of `bytes` bytes, written at a place. */
 export function putPcapRecord(
-  b: Uint8Array,
+  b: DataView,
   at: number,
   bytes: number,
   sec: number,
   subsec: number,
 ): void {
-  putU32le(b, at, sec);
-  putU32le(b, at + 4, subsec);
-  putU32le(b, at + 8, bytes);
-  putU32le(b, at + 12, bytes);
+  b.setUint32(at, sec, true);
+  b.setUint32(at + 4, subsec, true);
+  b.setUint32(at + 8, bytes, true);
+  b.setUint32(at + 12, bytes, true);
 }
 
 function ngBlock(type: number, body: Uint8Array): Uint8Array {

@@ -12,7 +12,7 @@ import type { Megaflow } from "../../datapath/megaflow.ts";
 import type { HitWatcher } from "../../datapath/datapath.ts";
 import { SLOW } from "../../datapath/odp-action.ts";
 import { formatOdpActions } from "../../datapath/odp-text-actions.ts";
-import { type FlowKey, K, newKey } from "../../flow/flow-key.ts";
+import { type FlowKey, K } from "../../flow/flow-key.ts";
 import { type Recorder, type TraceNode, TreeRecorder } from "../../openflow/trace.ts";
 import type { XlateCache } from "../../openflow/xlate-cache.ts";
 import { neutral, PATH_CLASSES_MAX, tablePath } from "../path-classes.ts";
@@ -33,13 +33,23 @@ export class Step {
   readonly path: string;
   readonly actions: string;
   readonly slow: number;
+  /** What the packet looked like that was first seen to take the step. */
+  readonly firstKey: FlowKey;
   /** The first translation; null if the packet belonged nowhere. */
   readonly walk: Walk | null;
   readonly nodes: readonly TraceNode[];
 
-  constructor(id: number, slow: number, walk: Walk | null, nodes: readonly TraceNode[]) {
-    this.id = id;
-    this.slow = slow;
+  constructor(init: {
+    readonly id: number;
+    readonly key: FlowKey;
+    readonly slow: number;
+    readonly walk: Walk | null;
+    readonly nodes: readonly TraceNode[];
+  }) {
+    const { walk, nodes } = init;
+    this.id = init.id;
+    this.slow = init.slow;
+    this.firstKey = init.key.slice();
     this.walk = walk;
     this.nodes = nodes;
     this.path = walk === null ? "-" : tablePath(nodes);
@@ -87,7 +97,8 @@ export class FlowPaths {
   private nodes = 1;
   private at: PathNode | null = this.root;
   private depth = 0;
-  private readonly keys: FlowKey[] = Array.from({ length: PATH_STEPS_MAX }, newKey);
+  /** The keys of the steps, as the datapath has them: some are overwritten by later steps. */
+  private readonly keys: FlowKey[] = [];
   private readonly steps = new Map<string, Step>();
   private readonly ruleNumbers = new WeakMap<object, number>();
   private lastRuleNumber = 0;
@@ -114,7 +125,7 @@ export class FlowPaths {
       translated: (key, walk) => {
         this.upcalls++;
         const slow = walk === null ? 0 : walk.out.slow;
-        this.take(this.intern(walk, slow, walk?.xcache ?? []), key);
+        this.take(this.intern(key, walk, slow), key);
       },
       installed: (flow) => {
         installed(flow);
@@ -155,7 +166,7 @@ export class FlowPaths {
     at.path = {
       id: this.paths.length + 1,
       steps,
-      firstKeys: steps.map((_, i) => (this.keys[i] as FlowKey).slice()),
+      firstKeys: steps.map((step, i) => this.keyOf(step, i)),
       firstPacket: packetNumber,
       packets: 0,
       bytes: 0,
@@ -166,6 +177,16 @@ export class FlowPaths {
     return at.path;
   }
 
+  /**
+   * The key that a packet had at a step. Where several copies of a packet are recirculated, hits of
+   * the earlier ones have left none, and what first took the step stands for them.
+   */
+  private keyOf(step: Step, i: number): FlowKey {
+    const key = this.keys[i] as FlowKey;
+    const isLost = this.keys.indexOf(key, i + 1) >= 0 && this.keys.indexOf(key, i + 1) < this.depth;
+    return isLost ? step.firstKey : key.slice();
+  }
+
   /** The packet takes one more step. */
   private take(step: Step, key: FlowKey): void {
     this.taken += (step.slow & SLOW_PROTOCOLS) !== 0 ? 1 : 0;
@@ -173,8 +194,7 @@ export class FlowPaths {
     if (at === null || this.depth >= PATH_STEPS_MAX) {
       return;
     }
-    (this.keys[this.depth] as FlowKey).set(key);
-    this.depth++;
+    this.keys[this.depth++] = key;
     if (at.lastStep === step) {
       this.at = at.lastChild;
       return;
@@ -203,22 +223,25 @@ export class FlowPaths {
     let step = this.steps.get(signature);
     if (step === undefined) {
       const walk = udpif.explain(key, this.newRecorder(), flow.stats.tcpFlags);
-      step = new Step(this.steps.size + 1, slow, walk, this.recorder.root);
-      this.steps.set(signature, step);
+      step = this.newStep(signature, { key, slow, walk });
     }
     flow.note = step;
     return step;
   }
 
   /** The step of a translation that has just been made. */
-  private intern(walk: Walk | null, slow: number, xcache: XlateCache): Step {
+  private intern(key: FlowKey, walk: Walk | null, slow: number): Step {
     const actions = walk === null ? "lost" : formatOdpActions(walk.out.odp, null);
-    const signature = this.signature(slow, xcache, actions);
-    let step = this.steps.get(signature);
-    if (step === undefined) {
-      step = new Step(this.steps.size + 1, slow, keep(walk), this.recorder.root);
-      this.steps.set(signature, step);
-    }
+    const signature = this.signature(slow, walk?.xcache ?? [], actions);
+    return this.steps.get(signature) ?? this.newStep(signature, { key, slow, walk: keep(walk) });
+  }
+
+  private newStep(
+    signature: string,
+    of: { readonly key: FlowKey; readonly slow: number; readonly walk: Walk | null },
+  ): Step {
+    const step = new Step({ id: this.steps.size + 1, nodes: this.recorder.root, ...of });
+    this.steps.set(signature, step);
     return step;
   }
 

@@ -14,7 +14,7 @@ import type { TraceStep } from "../../openflow/trace-run.ts";
 import { TraceFormatter } from "../../openflow/trace-text.ts";
 import type { Verdict } from "../../openflow/verdict.ts";
 import { xlateLookup } from "../../openflow/xlate-lookup.ts";
-import { formatFlowStats, formatMegaflowKey } from "../commands/dpctl.ts";
+import { formatFlowStats, formatMegaflowKey } from "../megaflow-text.ts";
 import { type FileCoverage, coverageOf } from "./flow-coverage.ts";
 import { type FlowPath, recircOf } from "./flow-paths.ts";
 import { type MadeFlow, type Replay, REPLAY_LISTED_MAX } from "./replay.ts";

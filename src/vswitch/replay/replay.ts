@@ -10,6 +10,7 @@
 // - Time never goes back: a packet from the past is handled in the present.
 // - The same packets give the same report and the same output.
 
+import { ByteCopier } from "../../lib/byte-copier.ts";
 import type { ManualClock } from "../../lib/env.ts";
 import { newNetdevStats, type Netdev } from "../../datapath/port.ts";
 import type { Conn } from "../../datapath/ct-conn.ts";
@@ -28,8 +29,6 @@ export const REPLAY_LISTED_MAX = 10_000;
 export const REVALIDATE_AT_ONCE_MAX = 1024;
 /** The switch's clock at the first packet: 0 would mean "never" to some. */
 export const REPLAY_START_MS = 1000;
-/** Bytes up to which a loop copies faster than a view. */
-const COPY_LOOP_BYTES_MAX = 96;
 const NS_PER_MS = 1_000_000;
 const MS_PER_SEC = 1000;
 
@@ -97,6 +96,7 @@ export class Replay {
   readonly conns: Conn[] = [];
   connCount = 0;
   private readonly packet = new PacketBuf();
+  private readonly copier = new ByteCopier();
   private readonly moves: Packets | null;
   private readonly cables = new Map<string, SinkCable>();
   /** The second of the first packet, and its milliseconds. */
@@ -164,9 +164,9 @@ export class Replay {
   /** A packet, `bytes[from, to)`, arrives at a port. */
   receive(port: ReplayPort, sec: number, nsec: number, p: ByteRange): void {
     this.moveClock(sec, nsec);
-    const { packet, paths } = this;
+    const { paths } = this;
     const size = p.to - p.from;
-    fill(packet, p);
+    this.fill(p);
     this.packets++;
     this.bytes += size;
     port.count(size);
@@ -176,7 +176,7 @@ export class Replay {
     const upcallsBefore = paths.upcalls;
     const fragmentsBefore = fragmentsOf(ct);
     paths.begin();
-    dp.receive(port.odpPort, packet);
+    dp.receive(port.odpPort, this.packet);
     const path = paths.end(this.packets);
     if (path !== null) {
       path.packets++;
@@ -202,6 +202,16 @@ export class Replay {
         this.unsettled = port.pair;
       }
     }
+  }
+
+  /** Makes the packet as if it had just come. */
+  private fill({ bytes, from, to }: ByteRange): void {
+    const { packet } = this;
+    packet.packetType = PT.ETH;
+    packet.roomBytes = 0;
+    packet.clear();
+    const at = packet.put(to - from);
+    this.copier.copy(packet.bytes, at, bytes, from, to);
   }
 
   private moveClock(sec: number, nsec: number): void {
@@ -245,23 +255,6 @@ export interface ByteRange {
   readonly bytes: Uint8Array;
   readonly from: number;
   readonly to: number;
-}
-
-/** Makes a packet as if it had just come. */
-function fill(packet: PacketBuf, { bytes, from, to }: ByteRange): void {
-  const size = to - from;
-  packet.packetType = PT.ETH;
-  packet.roomBytes = 0;
-  packet.clear();
-  const at = packet.put(size) - from;
-  const room = packet.bytes;
-  if (size > COPY_LOOP_BYTES_MAX) {
-    room.set(bytes.subarray(from, to), at + from);
-    return;
-  }
-  for (let i = from; i < to; i++) {
-    room[at + i] = bytes[i] as number;
-  }
 }
 
 /** Fragments that conntrack has taken in so far. */
