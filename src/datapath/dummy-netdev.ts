@@ -66,6 +66,8 @@ export class DummyNetdev implements Netdev {
   readonly stats = newNetdevStats();
   /** What is at the other end of the cable: it takes what is sent, and sends what is received. */
   cable: Netdev | null = null;
+  /** Devices of the same switch that receive what this one sends. */
+  peers: readonly DummyNetdev[] = [];
   macHi = DUMMY_MAC_HI;
   macLo: number;
   mtu = 1500;
@@ -142,6 +144,9 @@ export class DummyNetdev implements Netdev {
     }
     this.stats.txPackets++;
     this.stats.txBytes += size;
+    for (const peer of this.peers) {
+      peer.enqueue(PacketBuf.of(p.data()));
+    }
     if (this.ip4 !== 0 && type === ETH_TYPE.ARP) {
       this.answerArp(p);
     }

@@ -92,6 +92,9 @@ export function openDevice(vs: VSwitch, name: string, type: string): OpenResult 
 
 export function closeDevice(vs: VSwitch, d: Device): void {
   if (vs.devices.get(d.name) === d) {
+    if (d.netdev !== null) {
+      vs.streams.close(d.netdev, vs.clock.nowMs());
+    }
     vs.devices.delete(d.name);
   }
 }
@@ -180,11 +183,9 @@ export function logNoAddress(vs: VSwitch, text: string): void {
  * What is logged when a tunnel is asked for the number of its device: outside of the kernel the
  * device that tunnels of its type share does not exist (ovs: lib/netdev-linux.c linux_get_ifindex).
  */
-export function logNoIfindex(vs: VSwitch, d: Device): void {
-  if (d.tunnel !== null && isTunnelType(d.type)) {
-    const text = `ioctl(SIOCGIFINDEX) on ${dpPortName(d)} device failed: No such device`;
-    vs.log.logRl("netdev_linux", "info", IFINDEX_LIMIT, text);
-  }
+export function logNoIfindex(vs: VSwitch, dpPort: string): void {
+  const text = `ioctl(SIOCGIFINDEX) on ${dpPort} device failed: No such device`;
+  vs.log.logRl("netdev_linux", "info", IFINDEX_LIMIT, text);
 }
 
 const IFINDEX_LIMIT = { name: "netdev_linux", rate: 5, burst: 20 };
@@ -197,6 +198,7 @@ export function configureDevice(
 ): string | null {
   if (d.netdev !== null) {
     if (!sameOptions(d.options, options)) {
+      vs.streams.configure(d.netdev, options, vs.clock.nowMs());
       configureCaptures(vs, d.netdev, options);
     }
     d.options = options;

@@ -23,6 +23,7 @@ import { runBridge } from "./bridge-run.ts";
 import { Coverage } from "./coverage.ts";
 import { CtTimeouts } from "./ct-timeouts.ts";
 import type { Device } from "./device.ts";
+import { DummyStreams } from "./dummy-streams.ts";
 import { LinkProtocols } from "./link-protocols.ts";
 import { wireNativeTunnels } from "./native-wiring.ts";
 import { logStrayTunnelPacket } from "./packet-log.ts";
@@ -31,6 +32,7 @@ import { Packets } from "./packets.ts";
 import { nextWakeMs } from "./port-protocols.ts";
 import { DEFAULT_SETTINGS, reconfigure, type SwitchSettings } from "./reconfigure.ts";
 import { DatapathLog, logStart } from "./start-log.ts";
+import { TreesOfSwitch } from "./spanning-trees.ts";
 import { StatusUpdater } from "./status.ts";
 
 export { OVS_VERSION } from "./version.ts";
@@ -124,7 +126,9 @@ export class VSwitch {
   readonly dummyMacs = new DummyMacs();
   readonly ctTimeouts = new CtTimeouts();
   readonly coverage = new Coverage();
+  readonly trees = new TreesOfSwitch();
   readonly protocols = new LinkProtocols();
+  readonly streams = new DummyStreams((text) => this.log.warn("netdev_dummy", text));
   /** Ways to look datapath flows up, with their priorities (dpif-netdev/subtable-lookup-*). */
   readonly lookupPriorities = new Map([
     ["autovalidator", 0],
@@ -159,6 +163,7 @@ export class VSwitch {
       this.openLog(env.logFile);
       logStart(this);
     }
+    this.coverage.include(this.trees.counters);
     wireNativeTunnels(this);
     this.xcfg.onStrayTunnelPacket = (key) => logStrayTunnelPacket(this, key);
     this.db = new Database(vswitchSchema(), env.rng);
@@ -285,6 +290,7 @@ export class VSwitch {
   /** Turns the main loop at one time until nothing changes any more. */
   private turns(nowMs: number): void {
     this.ranMs = nowMs;
+    this.streams.run(nowMs);
     for (let i = 0; i < TURNS_MAX; i++) {
       this.packets?.run();
       let again = false;

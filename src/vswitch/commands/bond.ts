@@ -2,6 +2,8 @@
 // ovs: ofproto/bond.c bond_unixctl_*; vswitchd/ovs-vswitchd.8.
 
 import { formatMac } from "../../lib/address.ts";
+import { hashString } from "../../lib/hash.ts";
+import { OvsMap } from "../../lib/hmap.ts";
 import { TextScan } from "../../lib/scan.ts";
 import { type Bond, BOND_MASK, type BondMember, hashMac } from "../../openflow/bond.ts";
 import {
@@ -12,14 +14,17 @@ import {
   type Reply,
 } from "../command.ts";
 
-function* allBonds(ctx: CommandContext): Generator<Bond> {
+/** All bonds in the order of Open vSwitch's hash map of them. */
+function allBonds(ctx: CommandContext): Iterable<Bond> {
+  const bonds = new OvsMap<string, Bond>((name) => hashString(name));
   for (const br of ctx.vs.bridges.values()) {
     for (const b of br.xbridge.xbundles) {
       if (b.bond !== null) {
-        yield b.bond;
+        bonds.set(b.name, b.bond);
       }
     }
   }
+  return bonds.values();
 }
 
 function findBond(ctx: CommandContext, name: string | undefined): Bond | null {

@@ -118,9 +118,20 @@ function setAdminState(ctx: CommandContext, argv: readonly string[]): Reply {
   return appctlOk("OK");
 }
 
-/** Nothing here connects dummy devices to sockets, so no state is known. */
-function connState(_ctx: CommandContext, argv: readonly string[]): Reply {
-  return appctlOk(argv.length > 1 ? `${argv[1]}: unknown` : "");
+/** Whether devices that connect to others have done so; of those that do not, nothing is known. */
+function connState(ctx: CommandContext, argv: readonly string[]): Reply {
+  const { vs } = ctx;
+  const state = (dev: DummyNetdev | null): string => {
+    const connected = dev === null ? null : vs.streams.isConnected(dev);
+    return connected === null ? "unknown" : connected ? "connected" : "disconnected";
+  };
+  const [, name] = argv;
+  if (name !== undefined) {
+    return appctlOk(`${name}: ${state(dummy(vs, name))}\n`);
+  }
+  const lines = [...vs.devices.values()].map((d) => [d.name, state(d.netdev)] as const);
+  const known = lines.filter(([, s]) => s !== "unknown");
+  return appctlOk(known.map(([n, s]) => `${n}: ${s}\n`).join(""));
 }
 
 function ip4addr(ctx: CommandContext, argv: readonly string[]): Reply {
