@@ -7,6 +7,7 @@
 // OpenFlow's port state follow in the next turn, as in OVS. ovs: ofproto/ofproto-dpif.c set_stp,
 // set_stp_port, stp_run, update_stp_port_state, and the same for RSTP.
 
+import { Counters, counterTable } from "../lib/counters.ts";
 import type { Vlog } from "../lib/vlog.ts";
 import { PORT_STATE } from "../openflow/messages/types-switch.ts";
 import { setPortState } from "../openflow/ofproto-ports.ts";
@@ -42,6 +43,19 @@ export interface StpPortSettings {
 const RSTP_TICK_MS = 1000;
 /** Both protocols want a turn this often when nothing else happens. */
 const TURN_MS = 1000;
+/** BPDUs that may be under way through patch ports, each sent because of the one before. */
+export const BPDU_DEPTH_MAX = 64;
+export const TREE_COUNTERS = counterTable("spanning trees", {
+  bpdu_too_deep: "a BPDU not sent because too many are under way",
+});
+
+/** What the trees of all bridges of a switch share. */
+export class TreesOfSwitch {
+  readonly counters = new Counters(TREE_COUNTERS);
+  /** BPDUs that are being sent through patch ports at this moment, one because of the other. */
+  underWay = 0;
+}
+
 const SEND_LIMIT = { name: "ofproto_dpif", rate: 1, burst: 5 };
 
 /** What the bridge itself knows of the state of a port. */
@@ -240,8 +254,20 @@ export class SpanningTrees {
       const text = `${br.name}: cannot send BPDU on port ${p.portNo} with unknown MAC`;
       this.log.logRl("ofproto_dpif", "warn", SEND_LIMIT, text);
     } else {
-      sendPacket(br, iface.xport, PacketBuf.of(bpduFrame(bpdu, mac)));
+      this.sendBpdu(iface, bpdu, mac);
     }
+  }
+
+  /** A loop of bridges that answer each other at once (which ends Open vSwitch) is cut. */
+  private sendBpdu(iface: Iface, bpdu: Uint8Array, mac: readonly [hi: number, lo: number]): void {
+    const { vs } = this.br;
+    if (vs.trees.underWay >= BPDU_DEPTH_MAX) {
+      vs.trees.counters.inc("bpdu_too_deep");
+      return;
+    }
+    vs.trees.underWay++;
+    sendPacket(this.br, iface.xport, PacketBuf.of(bpduFrame(bpdu, mac)));
+    vs.trees.underWay--;
   }
 
   /** One turn of STP; true if forwarding may have changed. */
@@ -415,7 +441,7 @@ export class SpanningTrees {
         "does not have a configured source MAC address.";
       this.log.logRl("ofproto_dpif", "warn", SEND_LIMIT, text);
     } else {
-      sendPacket(br, iface.xport, PacketBuf.of(bpduFrame(bpdu, mac)));
+      this.sendBpdu(iface, bpdu, mac);
     }
   }
 

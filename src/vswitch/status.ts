@@ -188,6 +188,7 @@ export class StatusUpdater {
     if (!this.dirty && !statsDue) {
       return;
     }
+    const statusDue = this.dirty;
     this.dirty = false;
     const w = new StatusWriter(this.vs);
     if (statsDue) {
@@ -203,7 +204,9 @@ export class StatusUpdater {
         continue;
       }
       writeBridge(w, br);
-      writeTreeStatus(w, br);
+      if (statusDue) {
+        writeTreeStatus(w, br);
+      }
       writeBonds(w, br);
       writeControllers(w, row);
       for (const iface of br.ifaces.values()) {
