@@ -67,6 +67,11 @@ function matchAt(re: RegExp, text: string, at: number): RegExpExecArray | null {
   return re.exec(text);
 }
 
+/** A number as an int of C keeps it: its low 32 bits. */
+function int32(digits: string | undefined): number {
+  return Number(BigInt.asIntN(32, BigInt((digits ?? "0").replace(/^\+/, ""))));
+}
+
 /** Reads a subfield at `start`; the result says where it ends. */
 export function parseSubfieldAt(
   text: string,
@@ -87,11 +92,11 @@ export function parseSubfieldAt(
     if (text.startsWith("[]", at)) {
       at += 2;
     } else if (range !== null) {
-      from = Number(range[1]);
-      to = Number(range[2]);
+      from = int32(range[1]);
+      to = int32(range[2]);
       at += range[0].length;
     } else if (bit !== null) {
-      from = Number(bit[1]);
+      from = int32(bit[1]);
       to = from;
       at += bit[0].length;
     } else {
