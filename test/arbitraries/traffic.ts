@@ -1,0 +1,536 @@
+// Traffic that gets somewhere: what hosts around a switch would send, and what goes wrong on the way.
+//
+// A source is told what the switch sent and answers some of it, so that connections come about,
+// translated ones and those in tunnels too: an answer swaps the addresses of every layer, which keeps
+// all checksums. Errors quote packets, big packets come in fragments, and a part of everything is
+// damaged in one place, behind headers that are right. All of it follows from one random source.
+
+import { layersOf, mendSums, put16, u16, u32 } from "./layers.ts";
+import type { Pick } from "./matches.ts";
+
+export interface Arrival {
+  readonly port: string;
+  readonly frame: Uint8Array;
+}
+
+export interface TrafficOptions {
+  /** Ports that hosts are on, and those of the underlay. */
+  readonly ports: readonly string[];
+  readonly underlay: readonly string[];
+  /** One in so many frames is damaged; 0: none. */
+  readonly damageOneIn: number;
+}
+
+const MEMORY = 48;
+const HOSTS = 6;
+/** First byte of a host's address. */
+const HOST_OUI = 0x50;
+/** Hosts with higher numbers are behind the underlay. */
+const REMOTE = 20;
+const MOVED_ONE_IN = 60;
+const [FIN, SYN, RST, PSH, ACK] = [1, 2, 4, 8, 16];
+const SERVICES = [80, 443, 53, 21, 69, 4789, 6081, 2152, 5000] as const;
+
+function put32(b: Uint8Array, at: number, v: number): void {
+  put16(b, at, v >>> 16);
+  put16(b, at + 2, v & 0xffff);
+}
+
+function join(...parts: readonly Uint8Array[]): Uint8Array {
+  const out = new Uint8Array(parts.reduce((n, p) => n + p.length, 0));
+  let at = 0;
+  for (const p of parts) {
+    out.set(p, at);
+    at += p.length;
+  }
+  return out;
+}
+
+const text = (s: string) => Uint8Array.from(s, (c) => c.charCodeAt(0));
+
+interface Host {
+  readonly mac: Uint8Array;
+  readonly ip4: Uint8Array;
+  readonly ip6: Uint8Array;
+}
+
+function hostOf(n: number): Host {
+  return {
+    mac: Uint8Array.of(HOST_OUI, 0x54, 0, 0, 0, n),
+    ip4: Uint8Array.of(10, 0, 0, n),
+    ip6: Uint8Array.of(0x20, 1, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, n),
+  };
+}
+
+function ethernet(src: Host, dst: Host, tags: readonly number[], type: number): Uint8Array {
+  const b = new Uint8Array(14 + 4 * tags.length);
+  b.set(dst.mac, 0);
+  b.set(src.mac, 6);
+  tags.forEach((tci, i) => {
+    put16(b, 12 + 4 * i, i === 0 && tags.length > 1 ? 0x88a8 : 0x8100);
+    put16(b, 14 + 4 * i, tci);
+  });
+  put16(b, b.length - 2, type);
+  return b;
+}
+
+function ip4(src: Host, dst: Host, proto: number, body: Uint8Array, more: readonly number[] = []) {
+  const [tos = 0, ttl = 64, id = 0, frag = 0] = more;
+  const b = new Uint8Array(20);
+  b[0] = 0x45;
+  b[1] = tos;
+  put16(b, 2, 20 + body.length);
+  put16(b, 4, id);
+  put16(b, 6, frag);
+  b[8] = ttl;
+  b[9] = proto;
+  b.set(src.ip4, 12);
+  b.set(dst.ip4, 16);
+  return join(b, body);
+}
+
+function ip6(src: Host, dst: Host, proto: number, body: Uint8Array): Uint8Array {
+  const b = new Uint8Array(40);
+  b[0] = 0x60;
+  put16(b, 4, body.length);
+  b[6] = proto;
+  b[7] = 64;
+  b.set(src.ip6, 8);
+  b.set(dst.ip6, 24);
+  return join(b, body);
+}
+
+function udp(sport: number, dport: number, payload: Uint8Array): Uint8Array {
+  const b = new Uint8Array(8);
+  put16(b, 0, sport);
+  put16(b, 2, dport);
+  put16(b, 4, 8 + payload.length);
+  put16(b, 6, 1); // to be mended
+  return join(b, payload);
+}
+
+interface Segment {
+  readonly sport: number;
+  readonly dport: number;
+  readonly seq: number;
+  readonly ack: number;
+  readonly flags: number;
+}
+
+function tcp(s: Segment, payload: Uint8Array): Uint8Array {
+  const b = new Uint8Array(20);
+  put16(b, 0, s.sport);
+  put16(b, 2, s.dport);
+  put32(b, 4, s.seq);
+  put32(b, 8, s.ack);
+  b[12] = 0x50;
+  b[13] = s.flags;
+  put16(b, 14, 0x4000);
+  return join(b, payload);
+}
+
+function sctp(sport: number, dport: number, payload: Uint8Array): Uint8Array {
+  const b = new Uint8Array(12);
+  put16(b, 0, sport);
+  put16(b, 2, dport);
+  return join(b, payload);
+}
+
+function echo(v6: boolean, reply: boolean, id: number): Uint8Array {
+  const b = new Uint8Array(16);
+  b[0] = v6 ? (reply ? 129 : 128) : reply ? 0 : 8;
+  put16(b, 4, id);
+  return b;
+}
+
+function arp(src: Host, dst: Host, op: number): Uint8Array {
+  const b = new Uint8Array(28);
+  b.set([0, 1, 8, 0, 6, 4, 0, op]);
+  b.set(src.mac, 8);
+  b.set(src.ip4, 14);
+  if (op === 2) {
+    b.set(dst.mac, 18);
+  }
+  b.set(dst.ip4, 24);
+  return b;
+}
+
+/** Exchanges two stretches of bytes. */
+function swap(b: Uint8Array, x: number, y: number, n: number): void {
+  const was = b.slice(x, x + n);
+  b.copyWithin(x, y, y + n);
+  b.set(was, y);
+}
+
+/** The frame that the receiver of a frame would send back, at every layer. */
+export function answerTo(frame: Uint8Array): Uint8Array {
+  const b = frame.slice();
+  for (const l of layersOf(frame)) {
+    if (l.quoted) {
+      continue;
+    }
+    switch (l.kind) {
+      case "eth":
+        swap(b, l.at, l.at + 6, 6);
+        break;
+      case "ip4":
+        swap(b, l.at + 12, l.at + 16, 4);
+        break;
+      case "ip6":
+        swap(b, l.at + 8, l.at + 24, 16);
+        break;
+      case "tcp":
+        swap(b, l.at, l.at + 2, 2);
+        answerSegment(b, l.at, l.end);
+        break;
+      case "udp":
+        // A tunnel is always sent to its port.
+        if (![4789, 6081, 2152].includes(u16(b, l.at + 2))) {
+          swap(b, l.at, l.at + 2, 2);
+        }
+        break;
+      case "sctp":
+        swap(b, l.at, l.at + 2, 2);
+        break;
+      case "icmp":
+        b[l.at] = b[l.at] === 8 ? 0 : (b[l.at] ?? 0);
+        break;
+      case "icmp6":
+        b[l.at] = b[l.at] === 128 ? 129 : (b[l.at] ?? 0);
+        break;
+      default:
+        break;
+    }
+  }
+  mendSums(b);
+  return b;
+}
+
+/** Flags and numbers of the segment that answers another. */
+function answerSegment(b: Uint8Array, at: number, end: number): void {
+  const flags = b[at + 13] ?? 0;
+  const data = Math.max(0, end - at - 4 * ((b[at + 12] ?? 0) >>> 4));
+  const used = data + ((flags & (SYN | FIN)) !== 0 ? 1 : 0);
+  const seq = (flags & ACK) !== 0 ? u32(b, at + 8) : 1000;
+  put32(b, at + 8, (u32(b, at + 4) + used) >>> 0);
+  put32(b, at + 4, seq);
+  b[at + 13] = (flags & SYN) !== 0 && (flags & ACK) === 0 ? SYN | ACK : ACK | (flags & FIN);
+}
+
+export class Traffic {
+  private readonly r: Pick;
+  private readonly options: TrafficOptions;
+  private readonly seen: Arrival[] = [];
+  private readonly queue: Arrival[] = [];
+  private id = 1;
+
+  constructor(r: Pick, options: TrafficOptions) {
+    this.r = r;
+    this.options = options;
+  }
+
+  /** The switch sent a frame out of a port. */
+  sent(port: string, frame: Uint8Array): void {
+    if (this.seen.length < MEMORY) {
+      this.seen.push({ port, frame });
+    } else {
+      this.seen[this.r(MEMORY)] = { port, frame };
+    }
+  }
+
+  next(): Arrival {
+    const a = this.queue.shift() ?? this.fresh();
+    const { damageOneIn } = this.options;
+    return damageOneIn > 0 && this.r(damageOneIn) === 0
+      ? { port: a.port, frame: this.damage(a.frame) }
+      : a;
+  }
+
+  private one<T>(list: readonly T[]): T {
+    return list[this.r(list.length)] as T;
+  }
+
+  private fresh(): Arrival {
+    const { r } = this;
+    const n = r(100);
+    const known = this.seen.length > 0 ? this.one(this.seen) : null;
+    if (known !== null && n < 45 && this.isAtHome(known)) {
+      return this.at(known.port, answerTo(known.frame));
+    }
+    if (known !== null && n < 50) {
+      return this.at(known.port, this.error(known.frame));
+    }
+    const port = this.one(this.options.ports);
+    if (n < 53) {
+      return this.fragments(port);
+    }
+    if (n < 60) {
+      return { port: this.one(this.options.underlay), frame: this.encapsulated() };
+    }
+    return this.at(port, this.conversation());
+  }
+
+  /** A host has its port; one frame in so many comes in by another. */
+  private at(port: string, frame: Uint8Array): Arrival {
+    const { ports, underlay } = this.options;
+    if (underlay.includes(port)) {
+      return { port, frame };
+    }
+    const home = ports[(frame[11] ?? 0) % ports.length] ?? port;
+    return { port: this.r(MOVED_ONE_IN) === 0 ? port : home, frame };
+  }
+
+  /** Only who lives behind the underlay answers from there, most of the time. */
+  private isAtHome({ port, frame }: Arrival): boolean {
+    if (frame[6] !== HOST_OUI) {
+      return false; // who is not there does not answer
+    }
+    if (!this.options.underlay.includes(port) || this.r(MOVED_ONE_IN) === 0) {
+      return true;
+    }
+    const inner = layersOf(frame).findLast((l) => l.kind === "eth");
+    return (frame[(inner?.at ?? 0) + 5] ?? 0) > REMOTE;
+  }
+
+  /** Two hosts; the first is behind the underlay if `remote`, the second now and then. */
+  private hosts(remote = false): readonly [Host, Host] {
+    const a = 1 + this.r(HOSTS);
+    const b = 1 + ((a + this.r(HOSTS - 1)) % HOSTS);
+    const far = !remote && this.r(5) === 0;
+    return [hostOf(remote ? REMOTE + a : a), hostOf(far ? REMOTE + b : b)];
+  }
+
+  private tags(): number[] {
+    const tag = () => (this.r(8) << 13) | this.one([0, 5, 7]);
+    const n = this.r(24);
+    return n < 21 ? [] : n < 23 ? [tag()] : [tag(), tag()];
+  }
+
+  private payload(): Uint8Array {
+    const n = this.r(8);
+    return new Uint8Array(n === 0 ? 1400 : n < 4 ? 0 : this.r(120)).fill(this.r(256));
+  }
+
+  /** A packet of one of some conversations. */
+  private conversation(remote = false): Uint8Array {
+    const { r } = this;
+    const [src, dst] = this.hosts(remote);
+    const v6 = r(4) === 0;
+    const n = r(20);
+    if (n === 0) {
+      return this.frame(src, dst, 0x0806, arp(src, dst, 1 + r(2)));
+    }
+    if (n === 1) {
+      return this.frame(src, dst, this.one([0x88cc, 0x8847, 0x894f, 0x1234]), this.payload());
+    }
+    if (n === 2) {
+      return this.frame(src, { ...dst, mac: multicastMac(r) }, 0x0800, igmp(src, r));
+    }
+    const sport = 1000 + r(4);
+    const dport = this.one(SERVICES);
+    const kind = r(10);
+    const [proto, body] =
+      kind < 5
+        ? [6, this.segment(sport, dport)]
+        : kind < 8
+          ? [17, udp(sport, dport, this.payload())]
+          : kind < 9
+            ? [v6 ? 58 : 1, echo(v6, false, sport)]
+            : [132, sctp(sport, dport, this.payload())];
+    const more = [
+      this.one([0, 0, 0x20, 3, 0xff]),
+      this.one([64, 64, 64, 1, 255]),
+      this.id++ & 0xffff,
+    ];
+    const net = v6 ? ip6(src, dst, proto, body) : ip4(src, dst, proto, body, more);
+    return this.frame(src, dst, v6 ? 0x86dd : 0x0800, net);
+  }
+
+  private segment(sport: number, dport: number): Uint8Array {
+    const flags = this.one([
+      SYN,
+      SYN,
+      SYN,
+      ACK,
+      ACK | PSH,
+      FIN | ACK,
+      RST,
+      SYN | ACK,
+      SYN | FIN,
+      0,
+    ]);
+    const syn = (flags & SYN) !== 0;
+    const ftp = dport === 21 && !syn;
+    const data = syn
+      ? new Uint8Array(0)
+      : ftp
+        ? text(this.one(["PORT 10,0,0,1,4,1\r\n", "EPRT |2|2001:db8::1|1025|\r\n", "USER x\r\n"]))
+        : this.payload();
+    return tcp({ sport, dport, seq: syn ? 1000 : 1001, ack: syn ? 0 : 1001, flags }, data);
+  }
+
+  private frame(src: Host, dst: Host, type: number, body: Uint8Array): Uint8Array {
+    const f = join(ethernet(src, dst, this.tags(), type), body);
+    mendSums(f);
+    const padded = this.r(6) === 0 && f.length < 60 ? join(f, new Uint8Array(60 - f.length)) : f;
+    return padded;
+  }
+
+  /** An ICMP error that quotes what came out. */
+  private error(frame: Uint8Array): Uint8Array {
+    const layers = layersOf(frame);
+    const ip = layers.find((l) => l.kind === "ip4" || l.kind === "ip6");
+    if (ip === undefined) {
+      return frame;
+    }
+    const [src, dst] = this.hosts();
+    const v6 = ip.kind === "ip6";
+    const quote = frame.slice(ip.at, Math.min(ip.end, ip.at + (v6 ? 60 : 40) + this.r(80)));
+    const head = new Uint8Array(8);
+    head[0] = this.one(v6 ? [1, 2, 3, 4] : [3, 11, 12, 5]);
+    head[1] = this.r(4);
+    const from = {
+      ...src,
+      mac: frame.slice(0, 6),
+      [v6 ? "ip6" : "ip4"]: v6
+        ? frame.slice(ip.at + 24, ip.at + 40)
+        : frame.slice(ip.at + 16, ip.at + 20),
+    };
+    const to = {
+      ...dst,
+      mac: frame.slice(6, 12),
+      [v6 ? "ip6" : "ip4"]: v6
+        ? frame.slice(ip.at + 8, ip.at + 24)
+        : frame.slice(ip.at + 12, ip.at + 16),
+    };
+    const body = join(head, quote);
+    const net = v6 ? ip6(from, to, 58, body) : ip4(from, to, 1, body);
+    const f = join(ethernet(from, to, [], v6 ? 0x86dd : 0x0800), net);
+    mendSums(f);
+    return f;
+  }
+
+  /** A big UDP packet in two or three pieces; the first comes now. */
+  private fragments(port: string): Arrival {
+    const [src, dst] = this.hosts();
+    const whole = ip4(src, dst, 17, udp(1000 + this.r(4), 53, new Uint8Array(1800 + this.r(1500))));
+    const framed = join(ethernet(src, dst, [], 0x0800), whole);
+    mendSums(framed);
+    const body = framed.slice(34);
+    const id = 0x4000 + (this.id++ & 0xfff);
+    const step = this.one([1200, 1280, 1400]);
+    const pieces: Arrival[] = [];
+    for (let at = 0; at < body.length; at += step) {
+      const more = at + step < body.length ? 0x2000 : 0;
+      const part = ip4(src, dst, 17, body.slice(at, at + step), [0, 64, id, more | (at / 8)]);
+      const f = join(ethernet(src, dst, [], 0x0800), part);
+      mendSums(f);
+      pieces.push({ port, frame: f });
+    }
+    if (this.r(4) === 0) {
+      pieces.reverse();
+    }
+    this.queue.push(...pieces.slice(1, this.r(8) === 0 ? 2 : undefined));
+    return pieces[0] as Arrival;
+  }
+
+  /** A frame in a tunnel of one kind or another, from the other end to ours. */
+  private encapsulated(): Uint8Array {
+    const inner = this.conversation(true);
+    const bare = inner.slice(14);
+    const peer = { ...hostOf(50), ip4: Uint8Array.of(172, 31, 1, 50) };
+    const us = {
+      ...hostOf(0),
+      mac: Uint8Array.of(0xaa, 0x66, 0xaa, 0x66, 0, 1),
+      ip4: Uint8Array.of(172, 31, 1, 1),
+    };
+    const vni = this.one([1, 5, 7]);
+    const [proto, body] = this.tunnel(inner, bare, vni);
+    const net = ip4(peer, us, proto, body, [this.one([0, 3]), 64]);
+    const f = join(ethernet(peer, us, [], 0x0800), net);
+    mendSums(f);
+    return f;
+  }
+
+  private tunnel(inner: Uint8Array, bare: Uint8Array, vni: number): readonly [number, Uint8Array] {
+    const key = Uint8Array.of(0, 0, vni, 0);
+    const sport = 32768 + this.r(1000);
+    const seq = Uint8Array.of(0, 0, 0, this.r(256));
+    switch (this.r(8)) {
+      case 0:
+      case 1:
+        return [17, udp(sport, 4789, join(Uint8Array.of(8, 0, 0, 0), key, inner))];
+      case 2: {
+        const opts = this.one([
+          new Uint8Array(0),
+          Uint8Array.of(0xff, 0xff, 0x80, 1, 0, 0, 0, 0xa),
+          Uint8Array.of(0, 1, 2, 0, 0, 1, 3, 1, 1, 2, 3, 4),
+        ]);
+        const head = Uint8Array.of(opts.length / 4, 0, 0x65, 0x58);
+        return [17, udp(sport, 6081, join(head, key, opts, inner))];
+      }
+      case 3:
+        return [47, join(Uint8Array.of(0x20, 0, 0x65, 0x58, 0, 0, 0, vni), inner)];
+      case 4:
+        return [47, join(Uint8Array.of(0xb0, 0, 0x65, 0x58, 0, 0, 0, 0, 0, 0, 0, vni), seq, inner)];
+      case 5: {
+        const head = Uint8Array.of(0x10, 0, 0x88, 0xbe);
+        return [47, join(head, seq, Uint8Array.of(0x10, 0, 0, vni, 0, 0, 0, 3), inner)];
+      }
+      case 6: {
+        const head = Uint8Array.of(0x10, 0, 0x22, 0xeb);
+        const md = Uint8Array.of(0x20, 0, 0, vni, 0, 0, 0, 0, 0, 0, 0, 0x30);
+        return [47, join(head, seq, md, inner)];
+      }
+      default: {
+        const head = Uint8Array.of(0x30, 0xff, bare.length >> 8, bare.length, 0, 0, 0, vni);
+        return [17, udp(sport, 2152, join(head, bare))];
+      }
+    }
+  }
+
+  /** Spoils a frame in one place, near a header most of the time. */
+  private damage(frame: Uint8Array): Uint8Array {
+    const { r } = this;
+    const layers = layersOf(frame);
+    const layer = layers.length > 0 ? this.one(layers) : null;
+    const at = Math.min(frame.length - 1, (layer?.at ?? 0) + r(24));
+    const f = frame.slice();
+    switch (r(8)) {
+      case 0:
+        return f.slice(0, at);
+      case 1:
+        return f.slice(0, r(f.length + 1));
+      case 2:
+        return join(f.slice(0, at), new Uint8Array(1 + r(60)).fill(r(256)), f.slice(at));
+      case 3:
+        return join(f.slice(0, at), f.slice(at + 1 + r(12)));
+      case 4:
+        return Uint8Array.from({ length: r(120) }, () => r(256));
+      case 5:
+        f.fill(this.one([0, 0xff]), at, at + 1 + r(8));
+        break;
+      default:
+        f[at] = r(2) === 0 ? this.one([0, 1, 0x45, 0x60, 0x7f, 0x80, 0xff]) : r(256);
+    }
+    if (r(2) === 0) {
+      mendSums(f); // so that what is wrong is not stopped by a checksum
+    }
+    return f;
+  }
+}
+
+function multicastMac(r: Pick): Uint8Array {
+  return Uint8Array.of(1, 0, 0x5e, 0, 0, 1 + r(3));
+}
+
+function igmp(src: Host, r: Pick): Uint8Array {
+  const group = Uint8Array.of(224, 1, 1, 1 + r(3));
+  const b = join(Uint8Array.of([0x11, 0x16, 0x17, 0x12][r(4)] ?? 0x16, 0, 0, 0), group);
+  let sum = 0;
+  for (let i = 0; i < b.length; i += 2) {
+    sum += u16(b, i);
+  }
+  put16(b, 2, 0xffff ^ ((sum & 0xffff) + (sum >>> 16)));
+  return ip4(src, { ...src, ip4: group }, 2, b);
+}

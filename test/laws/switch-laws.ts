@@ -1,0 +1,361 @@
+// Laws of a whole switch, each as a function of a seed that answers what does not hold, or null.
+//
+// They are asked with few frames by the tests and with many by tools/fuzz.ts. `notes` counts what the
+// generated traffic met, so that a law is known to have been asked about something.
+
+import type { Megaflow } from "../../src/datapath/flow-cache.ts";
+import type { OdpAction } from "../../src/datapath/odp-action.ts";
+import { formatOdpActions } from "../../src/datapath/odp-text-actions.ts";
+import { flowCompose } from "../../src/flow/compose.ts";
+import { extract } from "../../src/flow/extract.ts";
+import { type FlowKey, get, K, newKey } from "../../src/flow/flow-key.ts";
+import { VLAN_HEADER_COUNT } from "../../src/flow/slots.ts";
+import { formatHex } from "../../src/lib/bytes.ts";
+import { NO_RECORDER } from "../../src/openflow/trace.ts";
+import { xlateLookup } from "../../src/openflow/xlate-lookup.ts";
+import { xlateActions } from "../../src/openflow/xlate.ts";
+import { PacketBuf } from "../../src/packet/packet.ts";
+import { setMetadataFromFlow } from "../../src/vswitch/packet-flow.ts";
+import type { DatapathPair } from "../../src/vswitch/packets.ts";
+import { sameActions } from "../../src/vswitch/same-actions.ts";
+import { layersOf, u16, wrongSums } from "../arbitraries/layers.ts";
+import { type Pick, seeded } from "../arbitraries/matches.ts";
+import { type Arrival, Traffic, type TrafficOptions } from "../arbitraries/traffic.ts";
+import { HOST_PORTS, UNDERLAY_PORTS, World } from "../arbitraries/worlds.ts";
+
+export type Notes = Map<string, number>;
+
+export function note(notes: Notes, what: string, by = 1): void {
+  notes.set(what, (notes.get(what) ?? 0) + by);
+}
+
+/** Frames between two steps of the clock. */
+const BURST = 20;
+const GTPU_PORT = 2152;
+
+export function trafficFor(r: Pick, damageOneIn: number): Traffic {
+  const options: TrafficOptions = { ports: HOST_PORTS, underlay: UNDERLAY_PORTS, damageOneIn };
+  return new Traffic(r, options);
+}
+
+/** Frames for a world; answers go by what `world` sends. */
+function* arrivals(world: World, r: Pick, n: number, damageOneIn: number): Generator<Arrival> {
+  const traffic = trafficFor(r, damageOneIn);
+  const also = world.onSent;
+  world.onSent = (port, frame) => {
+    also(port, frame);
+    traffic.sent(port, frame);
+  };
+  for (let i = 0; i < n; i++) {
+    yield traffic.next();
+  }
+}
+
+const differs = (what: string, a: string, b: string) => `${what}\n--- one\n${a}\n--- other\n${b}`;
+
+/** The first line in which two texts differ, with the one before. */
+function firstDifference(a: string, b: string): readonly [string, string] {
+  const [x, y] = [a.split("\n"), b.split("\n")];
+  const i = x.findIndex((line, n) => line !== y[n]);
+  const at = i < 0 ? x.length : i;
+  return [x.slice(at, at + 4).join("\n"), y.slice(at, at + 4).join("\n")];
+}
+
+/** What two switches came to know has to be the same; `but` takes out what may differ. */
+function sameState(a: World, b: World, but = (text: string) => text): string | null {
+  const [x, y] = [a.state(), b.state()];
+  for (const [what, whole] of Object.entries(x)) {
+    const [text, other] = [but(whole), but(y[what] ?? "")];
+    if (text !== other) {
+      return differs(what, ...firstDifference(text, other));
+    }
+  }
+  return null;
+}
+
+/**
+ * The switch with its caches equals the switch without: the same frames out of the same ports after
+ * each frame, and at the end the same counters, connections, addresses, groups.
+ */
+export function cachesChangeNothing(seed: number, frames: number, notes: Notes): string | null {
+  const cached = new World(seeded(seed));
+  const plain = new World(seeded(seed));
+  plain.run("ovs-vsctl", "set", "Open_vSwitch", ".", "other_config:emc-insert-inv-prob=0");
+  plain.run("ovs-appctl", "upcall/disable-megaflows");
+  plain.watch();
+  let [a, b]: string[][] = [[], []];
+  cached.onSent = (port, frame) => a?.push(`${port} ${formatHex(frame)}`);
+  plain.onSent = (port, frame) => b?.push(`${port} ${formatHex(frame)}`);
+  const r = seeded(seed + 1);
+  let n = 0;
+  for (const { port, frame } of arrivals(cached, r, frames, 12)) {
+    [a, b] = [[], []];
+    cached.receive(port, frame);
+    plain.receive(port, frame);
+    plain.run("ovs-appctl", "revalidator/purge");
+    // What is credited late is credited to what the tables say by then.
+    cached.run("ovs-appctl", "revalidator/wait");
+    if (a.join("\n") !== b.join("\n")) {
+      const given = `frame ${n} on ${port}: ${formatHex(frame)}`;
+      return `${given}\n${differs("sent", a.join("\n"), b.join("\n"))}`;
+    }
+    note(notes, "caches: frames sent", a.length);
+    n++;
+    if (n % BURST === 0) {
+      const wrong = step(cached, plain, r);
+      if (wrong !== null) {
+        return `after frame ${n}: ${wrong}`;
+      }
+    }
+  }
+  for (const { dp, ct } of cached.pairs()) {
+    note(notes, "caches: hits", dp.stats.hits);
+    note(notes, "caches: misses", dp.stats.misses);
+    note(notes, "caches: recirculations", dp.stats.recirculations);
+    note(notes, "caches: connections", ct.count);
+  }
+  return null;
+}
+
+/**
+ * What a packet meets behind a tunnel is credited with the bytes of its header; with a cached
+ * translation also all that comes after, since Open vSwitch adds a header and never takes it away
+ * again. (ovs: ofproto/ofproto-dpif-xlate-cache.c XC_TUNNEL_HEADER)
+ */
+const butForBytes = (text: string) =>
+  text.replace(/\b(n_bytes|bytes|byte_count|byte_in_count)[=:]\d+/g, "");
+
+/** All is credited before time passes, since what is credited counts as used now. */
+function step(a: World, b: World, r: Pick): string | null {
+  const wrong = sameState(a, b, butForBytes);
+  const ms = [1, 500, 1500, 12_000, 40_000][r(5)] ?? 1;
+  for (const w of [a, b]) {
+    w.warp(ms);
+  }
+  return wrong;
+}
+
+/**
+ * Megaflows are disjoint, or tables changed between them and they do the same; each is right for all
+ * packets that it covers.
+ */
+export function megaflowsAreSound(seed: number, frames: number, notes: Notes): string | null {
+  const world = new World(seeded(seed));
+  const r = seeded(seed + 1);
+  let n = 0;
+  for (const { port, frame } of arrivals(world, r, frames, 12)) {
+    world.receive(port, frame);
+    n++;
+    if (n % BURST === 0) {
+      const wrong = checkMegaflows(world, r, notes, 40);
+      if (wrong !== null) {
+        return `after frame ${n}: ${wrong}`;
+      }
+      world.warp(r(3) === 0 ? 3000 : 1);
+    }
+  }
+  return null;
+}
+
+/** Takes `samples` packets and pairs; for a world whose megaflows may be out of date. */
+export function checkMegaflows(
+  world: World,
+  r: Pick,
+  notes: Notes,
+  samples: number,
+): string | null {
+  world.run("ovs-appctl", "revalidator/wait");
+  for (const pair of world.pairs()) {
+    const flows = [...pair.dp.flows.values()];
+    for (let i = 0; flows.length > 0 && i < samples; i++) {
+      const a = flows[r(flows.length)] as Megaflow;
+      const b = flows[r(flows.length)] as Megaflow;
+      if (a !== b && !disjoint(a, b) && !sameActions(a.actions, b.actions)) {
+        return `megaflows overlap: ${show(a)}\n${show(b)}`;
+      }
+      const wrong = soundFor(world, pair, a, b, r, notes);
+      if (wrong !== null) {
+        return wrong;
+      }
+    }
+  }
+  return null;
+}
+
+/** True if some bit that both look at differs. */
+function disjoint(a: Megaflow, b: Megaflow): boolean {
+  return a.key.some((w, i) => {
+    const both = (a.mask[i] as number) & (b.mask[i] as number);
+    return ((w ^ (b.key[i] as number)) & both) !== 0;
+  });
+}
+
+const show = (f: Megaflow) => `#${f.id} actions ${formatOdpActions(f.actions, null)}`;
+
+const VLAN_PCP = 0xe000;
+const METADATA = [K.packet_type, K.dp_hash, K.pkt_mark, K.skb_priority, K.ct_state, K.ct_zone];
+
+/** A packet that `f` covers, with the rest from `other` or from nowhere. */
+function covered(f: Megaflow, other: Megaflow, r: Pick): { p: PacketBuf; key: FlowKey } | null {
+  const key = newKey();
+  const noise = r(3) === 0;
+  for (let i = 0; i < key.length; i++) {
+    const mask = f.mask[i] as number;
+    const free = noise && r(4) === 0 ? r(2 ** 30) * 4 + r(4) : (other.key[i] as number);
+    key[i] = ((f.key[i] as number) & mask) | (free & ~mask);
+  }
+  for (const slot of METADATA) {
+    key[slot.word] = f.key[slot.word] as number; // 0 unless something set it
+  }
+  // NORMAL does not look at priorities of tags, though it drops a tag without VLAN and priority: so
+  // it is in Open vSwitch.
+  for (let i = 0; i < VLAN_HEADER_COUNT; i++) {
+    const w = K.vlan_tpid.word + i;
+    key[w] = ((key[w] as number) & ~VLAN_PCP) | ((f.key[w] as number) & VLAN_PCP);
+  }
+  if (get(key, K.recirc_id) === 0) {
+    key.set(f.key.subarray(K.ct_state.word, K.ct_label.word + 4), K.ct_state.word);
+  }
+  if (get(key, K.packet_type) !== 0) {
+    return null;
+  }
+  const p = new PacketBuf();
+  flowCompose(p, key, 20 + r(60));
+  // A tunnel is all or nothing, and the words behind it belong together.
+  key.set(f.key.subarray(0, K.metadata.word));
+  setMetadataFromFlow(p.md, key);
+  const there = newKey();
+  extract(p, there, 2);
+  there.set(f.key.subarray(0, K.metadata.word));
+  const fits = there.every((w, i) => ((w ^ (f.key[i] as number)) & (f.mask[i] as number)) === 0);
+  return fits ? { p, key: there } : null;
+}
+
+function soundFor(
+  world: World,
+  pair: DatapathPair,
+  f: Megaflow,
+  other: Megaflow,
+  r: Pick,
+  notes: Notes,
+): string | null {
+  const made = covered(f, other, r);
+  if (made === null) {
+    note(notes, "sound: no packet");
+    return null;
+  }
+  const actions = translate(world, pair, made.key);
+  if (actions === null) {
+    note(notes, "sound: slow or lost");
+    return null;
+  }
+  note(notes, "sound: packets");
+  note(notes, "sound: packets unlike the first", made.key.every((w, i) => w === f.key[i]) ? 0 : 1);
+  if (sameActions(f.actions, actions)) {
+    return null;
+  }
+  const words = [...made.key].flatMap((w, i) =>
+    w === f.key[i] ? [] : [`${slotAt(i)} ${f.key[i]?.toString(16)} -> ${w.toString(16)}`],
+  );
+  const other2 = formatOdpActions(actions, null);
+  return `${show(f)} but ${other2} for ${formatHex(made.p.data())}\n${words.join("\n")}`;
+}
+
+function slotAt(word: number): string {
+  return Object.entries(K).findLast(([, s]) => s.word <= word)?.[0] ?? `${word}`;
+}
+
+/** The actions of a key translated afresh, without effects; null if it goes up or is lost. */
+function translate({ vs }: World, { dp }: DatapathPair, key: FlowKey): readonly OdpAction[] | null {
+  const found = xlateLookup(vs.xcfg, vs.recircs, dp.type, key);
+  if (typeof found === "string") {
+    return null;
+  }
+  const flow = key.slice();
+  flow[K.in_port.word] = found.ofpInPort;
+  const out = xlateActions({
+    xcfg: vs.xcfg,
+    xbridge: found.xbridge,
+    flow,
+    packet: null,
+    sideEffects: false,
+    actions: null,
+    rule: null,
+    tcpFlags: get(flow, K.tcp_flags),
+    recircs: vs.recircs,
+    frozen: null,
+    stats: null,
+    xcache: [], // what goes to controllers says whether it is meant
+    recorder: NO_RECORDER,
+    recircQueue: null,
+    depth: 0,
+    resubmits: 0,
+    inPacketOut: false,
+    nowMs: vs.clock.nowMs(),
+    onSpecial: null,
+  });
+  for (const id of out.recircIds) {
+    vs.recircs.unref(id);
+  }
+  return out.slow === 0 ? out.odp : null;
+}
+
+/**
+ * Whatever the tables do to frames with right checksums, what leaves has right ones, inside tunnels
+ * and in packets that errors quote as well.
+ */
+export function checksumsStayRight(seed: number, frames: number, notes: Notes): string | null {
+  const world = new World(seeded(seed));
+  const r = seeded(seed + 1);
+  let wrong: string | null = null;
+  world.onSent = (port, frame) => {
+    const bad = wrongButForGtpu(frame);
+    for (const l of layersOf(frame)) {
+      note(notes, `sums: ${l.quoted ? "quoted " : ""}${l.kind}`);
+    }
+    wrong ??= bad.length === 0 ? null : `${bad.join(", ")} on ${port}: ${formatHex(frame)}`;
+  };
+  let n = 0;
+  for (const { port, frame } of arrivals(world, r, frames, 0)) {
+    world.receive(port, frame);
+    if (wrong !== null) {
+      return `frame ${n} on ${port}: ${formatHex(frame)}\n${wrong}`;
+    }
+    n++;
+    if (n % BURST === 0) {
+      world.warp(r(3) === 0 ? 3000 : 1);
+    }
+  }
+  return null;
+}
+
+/**
+ * Open vSwitch fills in the length of GTP-U after it has computed the UDP checksum around it, and so
+ * do we: that checksum is not asked for. (ovs: lib/netdev-native-tnl.c netdev_gtpu_push_header)
+ */
+function wrongButForGtpu(frame: Uint8Array): string[] {
+  const gtpu = layersOf(frame).filter(
+    (l) => l.kind === "udp" && u16(frame, l.at + 2) === GTPU_PORT,
+  );
+  return wrongSums(frame).filter((w) => !gtpu.some((l) => w === `udp at ${l.at}`));
+}
+
+/** The same run twice gives the same bytes and the same state. */
+export function runsAreTheSame(seed: number, frames: number): string | null {
+  const run = () => {
+    const world = new World(seeded(seed));
+    const sent: string[] = [];
+    world.onSent = (port, frame) => sent.push(`${port} ${formatHex(frame)}`);
+    const r = seeded(seed + 1);
+    for (const { port, frame } of arrivals(world, r, frames, 8)) {
+      world.receive(port, frame);
+      if (r(BURST) === 0) {
+        world.warp(1 + r(4000));
+      }
+    }
+    return { sent, world };
+  };
+  const [a, b] = [run(), run()];
+  const [x, y] = [a.sent.join("\n"), b.sent.join("\n")];
+  return x === y ? sameState(a.world, b.world) : differs("sent", ...firstDifference(x, y));
+}
