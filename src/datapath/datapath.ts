@@ -333,7 +333,8 @@ export class Datapath implements ExecuteEnv {
       return;
     }
     const install = result.install;
-    const pending = this.missing.some((k) => sameWords(k, key));
+    const pending = this.missing.length > 0 && this.missing.some((k) => sameWords(k, key));
+    const { made } = this.flows;
     // A flow that cannot be kept counts as a failed upcall, though its packet goes its way.
     this.stats[install === null || pending ? "lost" : "misses"]++;
     this.missing.push(key);
@@ -347,7 +348,8 @@ export class Datapath implements ExecuteEnv {
       return;
     }
     exactNoVlan(install.mask);
-    const existing = this.flows.lookup(key);
+    // Only if the packet has come by again can there be a flow now.
+    const existing = made === this.flows.made ? null : this.flows.lookup(key);
     if (existing !== null) {
       this.emcInsert(key, hash, existing);
       this.upcalls?.installed(install.owner, null);

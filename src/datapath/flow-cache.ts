@@ -28,6 +28,11 @@ export class FlowCache {
     return this.flows.size;
   }
 
+  /** How many flows have ever been made. */
+  get made(): number {
+    return this.nextId - 1;
+  }
+
   get maskCount(): number {
     return this.masked.maskCount;
   }
@@ -56,7 +61,7 @@ export class FlowCache {
     if (this.flows.size >= MEGAFLOWS_MAX) {
       return null;
     }
-    const f = new Megaflow(this.nextId++, key, this.masked.shareMask(mask), actions, owner);
+    const f = new Megaflow(this.nextId++, key, this.masked.subtable(mask), actions, owner);
     this.masked.insert(f);
     this.flows.set(f.id, f);
     this.simple.add(f);

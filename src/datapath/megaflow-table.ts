@@ -15,7 +15,8 @@
 import type { FlowKey } from "../flow/flow-key.ts";
 import { type MiniMask, miniMaskOf } from "../flow/minimatch.ts";
 import { hashWord, MaskWords, multiplierOf } from "./mask-words.ts";
-import type { Megaflow } from "./megaflow.ts";
+import type { MaskSubtable, Megaflow } from "./megaflow.ts";
+import { isSimpleMask } from "./simple-match.ts";
 
 /** Look-ups that hit between two sorts of the subtables by hits. */
 const SORT_EVERY = 4096;
@@ -26,19 +27,6 @@ const FIRST_SLOTS = 64;
 const SLOTS_PER_FLOW = 4;
 /** An odd number near 2**32 divided by the golden ratio. */
 const SEED_FACTOR = 0x9e3779b1;
-
-/** The megaflows of one mask. */
-interface MaskSubtable {
-  readonly mask: FlowKey;
-  readonly mini: MiniMask;
-  readonly multipliers: Int32Array;
-  /** Of its words, in MaskWords. */
-  readonly ids: Uint32Array;
-  readonly seed: number;
-  count: number;
-  /** Hits since the last sort. */
-  hits: number;
-}
 
 export class MegaflowTable {
   /** In the order in which they are asked. */
@@ -116,7 +104,7 @@ export class MegaflowTable {
       if (hashes[at] === hash) {
         const t = this.subtables[i] as MaskSubtable;
         const f = this.flows[at] as Megaflow;
-        if (f.mask === t.mask && agrees(t.mini, f.key, key)) {
+        if (f.subtable === t && agrees(t.mini, f.key, key)) {
           return f;
         }
       }
@@ -173,23 +161,18 @@ export class MegaflowTable {
     }
   }
 
-  /** The array that all flows of a mask have as theirs: the mask itself if it is new. */
-  shareMask(mask: FlowKey): FlowKey {
-    return this.subtableOf(mask)?.mask ?? mask;
+  /** What the flows of a mask have in common; made if it is not there, and then owns the mask. */
+  subtable(mask: FlowKey): MaskSubtable {
+    const there = this.byMask.get(hashMask(mask))?.find((t) => sameMask(t.mask, mask));
+    return there ?? this.addSubtable(mask);
   }
 
-  private subtableOf(mask: FlowKey): MaskSubtable | undefined {
-    return this.byMask.get(hashMask(mask))?.find((t) => sameMask(t.mask, mask));
-  }
-
-  /** Puts in a flow whose mask comes from shareMask(). */
   insert(f: Megaflow): void {
     if (SLOTS_PER_FLOW * (this.used + 1) > this.hashes.length) {
       this.grow();
     }
-    const t = this.subtableOf(f.mask) ?? this.addSubtable(f.mask);
-    t.count++;
-    this.put(hashAlone(t, f.key), f);
+    f.subtable.count++;
+    this.put(hashAlone(f.subtable, f.key), f);
   }
 
   private put(hash: number, f: Megaflow): void {
@@ -210,7 +193,8 @@ export class MegaflowTable {
     );
     const ids = this.words.add(mini);
     const seed = Math.imul(this.nextSeed++, SEED_FACTOR);
-    const t: MaskSubtable = { mask, mini, multipliers, ids, seed, count: 0, hits: 0 };
+    const simple = isSimpleMask(mask);
+    const t: MaskSubtable = { mask, mini, multipliers, ids, seed, simple, count: 0, hits: 0 };
     this.subtables.push(t);
     const hash = hashMask(mask);
     const same = this.byMask.get(hash);
@@ -224,8 +208,8 @@ export class MegaflowTable {
   }
 
   remove(f: Megaflow): void {
-    const t = this.subtableOf(f.mask);
-    if (t === undefined || !this.takeOut(hashAlone(t, f.key), f) || --t.count > 0) {
+    const t = f.subtable;
+    if (!this.takeOut(hashAlone(t, f.key), f) || --t.count > 0) {
       return;
     }
     this.subtables.splice(this.subtables.indexOf(t), 1);

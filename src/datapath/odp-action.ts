@@ -12,7 +12,7 @@
 // - Actions are immutable once made; megaflows share them.
 // ovs: include/linux/openvswitch.h, enum ovs_key_attr, enum ovs_action_attr; lib/odp-util.h.
 
-import { K, type SlotName } from "../flow/slots.ts";
+import { K, type Slot, type SlotName } from "../flow/slots.ts";
 
 /** How a field is written in text (odp-text.ts). */
 export type OdpFormat =
@@ -256,9 +256,13 @@ export interface OdpField {
   readonly bits: number;
   readonly format: OdpFormat;
   readonly slot: SlotName | null;
+  /** The slot itself. */
+  readonly place: Slot | null;
   /** Index of its first word in the value. */
   readonly word: number;
   readonly words: number;
+  /** All ones in its width, of the first word. */
+  readonly ones: number;
 }
 
 /** A key attribute with its laid out fields. */
@@ -275,7 +279,11 @@ function layOut(row: Row): OdpKeyDef {
   const fields: OdpField[] = [];
   for (const f of row.fields as readonly OdpFieldRow[]) {
     const words = Math.ceil(f.bits / 32);
-    fields.push({ ...f, slot: f.slot ?? null, word, words });
+    const slot = f.slot ?? null;
+    const place = slot === null ? null : K[slot];
+    const ones = f.bits % 32 === 0 ? 0xffffffff : 2 ** (f.bits % 32) - 1;
+    const { name, bits, format } = f;
+    fields.push({ name, bits, format, slot, place, word, words, ones });
     word += words;
   }
   return { attr: row.attr, num: row.num, fields, words: word };

@@ -62,10 +62,10 @@ export function odpMaskIsExact(attr: OdpWordsName, mask: Uint32Array): boolean {
     return false; // its structure has padding, which no mask covers
   }
   if (attr === "mpls") {
-    return mask.every((w) => w === 0xffffffff);
+    return mask[0] === 0xffffffff;
   }
   for (const f of ODP_KEYS[attr].fields) {
-    let ones = fieldOnes(f.bits);
+    let { ones } = f;
     if (f.format === "ipv6_label") {
       ones = IPV6_LABEL_MASK;
     } else if (f.format === "tcp_flags") {
@@ -85,13 +85,21 @@ export function odpMaskIsExact(attr: OdpWordsName, mask: Uint32Array): boolean {
 
 /** The value of an attribute, or its mask if `key` is a mask. */
 export function odpKeyFromFlow(attr: OdpWordsName, key: FlowKey, isMask: boolean): Uint32Array {
-  const def = ODP_KEYS[attr];
-  const out = new Uint32Array(def.words);
-  for (const f of def.fields) {
-    if (f.slot !== null) {
-      const slot = K[f.slot];
+  return odpKeyInto(new Uint32Array(ODP_KEYS[attr].words), attr, key, isMask);
+}
+
+/** The same, written into an array that is long enough. */
+export function odpKeyInto(
+  out: Uint32Array,
+  attr: OdpWordsName,
+  key: FlowKey,
+  isMask: boolean,
+): Uint32Array {
+  for (const f of ODP_KEYS[attr].fields) {
+    const slot = f.place;
+    if (slot !== null) {
       if (slot.words === 1) {
-        out[f.word] = (get(key, slot) & fieldOnes(f.bits)) >>> 0;
+        out[f.word] = get(key, slot) & f.ones;
       } else {
         for (let i = 0; i < f.words; i++) {
           out[f.word + i] = key[slot.word + i] as number;
@@ -99,6 +107,8 @@ export function odpKeyFromFlow(attr: OdpWordsName, key: FlowKey, isMask: boolean
       }
     } else if (f.format === "frag") {
       out[f.word] = fragToOdp(get(key, K.nw_frag), isMask);
+    } else {
+      out.fill(0, f.word, f.word + f.words);
     }
   }
   if (attr === "arp" && get(key, K.nw_proto) === 0xff) {
@@ -117,8 +127,8 @@ export function odpKeyToFlow(
   isMask: boolean,
 ): void {
   for (const f of ODP_KEYS[attr].fields) {
-    if (f.slot !== null) {
-      const slot = K[f.slot];
+    const slot = f.place;
+    if (slot !== null) {
       if (slot.words === 1) {
         set(key, slot, value[f.word] as number);
       } else {

@@ -26,16 +26,18 @@ function minimalMask(): FlowKey {
 
 const MINIMAL = minimalMask();
 
-function isSimple(f: Megaflow): boolean {
-  if (!isZero(f.key, K.recirc_id) || !isZero(f.key, K.packet_type)) {
-    return false;
-  }
+/** True if flows of a mask can be simple. */
+export function isSimpleMask(mask: FlowKey): boolean {
   for (let i = 0; i < MINIMAL.length; i++) {
-    if (((f.mask[i] as number) & ~(MINIMAL[i] as number)) !== 0) {
+    if (((mask[i] as number) & ~(MINIMAL[i] as number)) !== 0) {
       return false;
     }
   }
-  return get(f.mask, K.vlan_tci) === TCI_MASK;
+  return get(mask, K.vlan_tci) === TCI_MASK;
+}
+
+function isSimple(f: Megaflow): boolean {
+  return f.subtable.simple && isZero(f.key, K.recirc_id) && isZero(f.key, K.packet_type);
 }
 
 /** 31 bits that say all that a simple megaflow of one port looks at. */

@@ -11,10 +11,10 @@
 // ovs: lib/odp-util.c commit_odp_actions and the commit_* functions.
 
 import type { OdpAction, OdpWordsName } from "../datapath/odp-action.ts";
-import { ODP_KEYS, odpWord } from "../datapath/odp-action.ts";
+import { ODP_KEY_LIST, ODP_KEYS, odpWord } from "../datapath/odp-action.ts";
 import {
-  fieldOnes,
   odpKeyFromFlow,
+  odpKeyInto,
   odpMaskIsExact,
   odpKeyToFlow,
   odpTunnelFromFlow,
@@ -75,6 +75,7 @@ interface Commit {
 const IPV6_LABEL_MASK = 0xfffff;
 const IP_ECN_MASK = 3;
 const NSH_MD_TYPE2 = 2;
+const ATTR_WORDS_MAX = Math.max(...ODP_KEY_LIST.map((d) => d.words));
 
 /** Words of the tunnel slots, option metadata included. */
 const TUNNEL_WORDS = K.metadata.word;
@@ -88,22 +89,22 @@ function compareFields(
 ): boolean {
   let differ = false;
   for (const f of ODP_KEYS[attr].fields) {
+    const end = f.word + f.words;
     let same = true;
-    for (let i = f.word; i < f.word + f.words; i++) {
+    for (let i = f.word; i < end; i++) {
       same &&= a[i] === b[i];
     }
-    if (same) {
-      mask.fill(0, f.word, f.word + f.words);
-    } else {
-      differ = true;
+    for (let i = f.word; same && i < end; i++) {
+      mask[i] = 0;
     }
+    differ ||= !same;
   }
   return differ;
 }
 
 function fillMask(attr: OdpWordsName, mask: Uint32Array): void {
   for (const f of ODP_KEYS[attr].fields) {
-    mask[f.word] = fieldOnes(f.bits);
+    mask[f.word] = f.ones;
     mask.fill(0xffffffff, f.word + 1, f.word + f.words);
   }
 }
@@ -117,8 +118,14 @@ function setAction(
 ): void {
   const exact = odpMaskIsExact(attr, mask);
   if (useMasked && !exact) {
-    const value = key.map((w, i) => w & (mask[i] as number));
-    c.out.push({ kind: "set_masked", attr, value, mask: mask.slice() });
+    const { words } = ODP_KEYS[attr];
+    const value = new Uint32Array(words);
+    const bits = new Uint32Array(words);
+    for (let i = 0; i < words; i++) {
+      bits[i] = mask[i] as number;
+      value[i] = (key[i] as number) & (mask[i] as number);
+    }
+    c.out.push({ kind: "set_masked", attr, value, mask: bits });
     return;
   }
   if (!exact) {
@@ -130,7 +137,7 @@ function setAction(
 /** Nothing of an attribute differs, which is the usual case and costs no allocation. */
 function isUnchanged(c: Commit, attr: OdpWordsName): boolean {
   for (const f of ODP_KEYS[attr].fields) {
-    if (!sameSlot(c.flow, c.base, f.slot === null ? K.nw_frag : K[f.slot])) {
+    if (!sameSlot(c.flow, c.base, f.place ?? K.nw_frag)) {
       return false;
     }
   }
@@ -147,32 +154,35 @@ function isCommitted(flow: FlowKey, base: FlowKey): boolean {
   return true;
 }
 
+// What commitKey() works with and nobody keeps; it calls nothing that comes back to it.
+const BASE = new Uint32Array(ATTR_WORDS_MAX);
+const MASK = new Uint32Array(ATTR_WORDS_MAX);
+const BEFORE = new Uint32Array(ATTR_WORDS_MAX);
+
 /** Commits one attribute; `adjust` takes bits out of its mask. True if there was a change. */
 function commitKey(
   c: Commit,
   attr: OdpWordsName,
   useMasked: boolean,
-  adjust?: (mask: Uint32Array) => void,
+  adjust: ((mask: Uint32Array, c: Commit) => void) | null = null,
 ): boolean {
   if (isUnchanged(c, attr)) {
     return false;
   }
   const key = odpKeyFromFlow(attr, c.flow, false);
-  const base = odpKeyFromFlow(attr, c.base, false);
-  const mask = odpKeyFromFlow(attr, c.wc, true);
-  const before = mask.slice();
-  adjust?.(mask);
+  const base = odpKeyInto(BASE, attr, c.base, false);
+  const mask = odpKeyInto(MASK, attr, c.wc, true);
+  BEFORE.set(mask);
+  adjust?.(mask, c);
   if (!compareFields(attr, key, base, mask)) {
     return false;
   }
   setAction(c, attr, key, mask, useMasked);
   odpKeyToFlow(attr, key, c.base, false);
-  odpKeyToFlow(
-    attr,
-    mask.map((w, i) => w | (before[i] as number)),
-    c.wc,
-    true,
-  );
+  for (let i = 0; i < key.length; i++) {
+    mask[i] = (mask[i] as number) | (BEFORE[i] as number);
+  }
+  odpKeyToFlow(attr, mask, c.wc, true);
   return true;
 }
 
@@ -196,25 +206,21 @@ function keepsEcn(c: Commit): boolean {
   return tunnelDstIsSet(c.base) && (changed & IP_ECN_MASK) === 0;
 }
 
-function commitIpv4(c: Commit): void {
-  commitKey(c, "ipv4", c.opts.useMasked, (mask) => {
-    mask[V4_PROTO] = 0; // not writable
-    mask[V4_FRAG] = 0;
-    if (keepsEcn(c)) {
-      mask[V4_TOS] = (mask[V4_TOS] as number) & ~IP_ECN_MASK;
-    }
-  });
+function adjustIpv4(mask: Uint32Array, c: Commit): void {
+  mask[V4_PROTO] = 0; // not writable
+  mask[V4_FRAG] = 0;
+  if (keepsEcn(c)) {
+    mask[V4_TOS] = (mask[V4_TOS] as number) & ~IP_ECN_MASK;
+  }
 }
 
-function commitIpv6(c: Commit): void {
-  commitKey(c, "ipv6", c.opts.useMasked, (mask) => {
-    mask[V6_PROTO] = 0; // not writable
-    mask[V6_FRAG] = 0;
-    mask[V6_LABEL] = (mask[V6_LABEL] as number) & IPV6_LABEL_MASK;
-    if (keepsEcn(c)) {
-      mask[V6_TCLASS] = (mask[V6_TCLASS] as number) & ~IP_ECN_MASK;
-    }
-  });
+function adjustIpv6(mask: Uint32Array, c: Commit): void {
+  mask[V6_PROTO] = 0; // not writable
+  mask[V6_FRAG] = 0;
+  mask[V6_LABEL] = (mask[V6_LABEL] as number) & IPV6_LABEL_MASK;
+  if (keepsEcn(c)) {
+    mask[V6_TCLASS] = (mask[V6_TCLASS] as number) & ~IP_ECN_MASK;
+  }
 }
 
 /** Returns SLOW bits: the datapath cannot set ARP and neighbour discovery fields itself. */
@@ -224,10 +230,10 @@ function commitNetwork(c: Commit): number {
   }
   switch (get(c.base, K.dl_type)) {
     case ETH_TYPE.IP:
-      commitIpv4(c);
+      commitKey(c, "ipv4", c.opts.useMasked, adjustIpv4);
       return 0;
     case ETH_TYPE.IPV6: {
-      commitIpv6(c);
+      commitKey(c, "ipv6", c.opts.useMasked, adjustIpv6);
       if (get(c.base, K.nw_proto) !== IP_PROTO.ICMPV6) {
         return 0;
       }

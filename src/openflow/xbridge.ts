@@ -12,6 +12,7 @@
 // - VLAN sets are Uint8Array(4096) with 1 for members, or null for "all".
 
 import type { FlowKey } from "../flow/flow-key.ts";
+import { KeyPool } from "../flow/key-pool.ts";
 import type { MiniMatch } from "../flow/minimatch.ts";
 import type { TunTable } from "../flow/tun-metadata.ts";
 import { hashInt } from "../lib/hash.ts";
@@ -283,6 +284,8 @@ export interface XlateConfig {
   readonly odpPorts: Map<string, Map<number, XPort>>;
   readonly tunnels: TunnelPorts;
   readonly native: NativeTunnels;
+  /** Lends keys to translations. */
+  readonly keys: KeyPool;
   /** Told of packets that came by a tunnel that no port stands for; in_port is the datapath's. */
   onStrayTunnelPacket: ((key: FlowKey) => void) | null;
 }
@@ -294,6 +297,7 @@ export function newXlateConfig(): XlateConfig {
     odpPorts: new Map(),
     tunnels: new TunnelPorts(),
     native: new NativeTunnels(),
+    keys: new KeyPool(),
     onStrayTunnelPacket: null,
   };
 }

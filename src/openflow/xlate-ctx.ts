@@ -12,7 +12,7 @@
 // - in_port in `flow` is an OpenFlow port.
 
 import type { OdpAction } from "../datapath/odp-action.ts";
-import { type FlowKey, K, newKey, set } from "../flow/flow-key.ts";
+import { type FlowKey, K, set } from "../flow/flow-key.ts";
 import { OFPP } from "../flow/ofp-port.ts";
 import type { RateLimit } from "../lib/vlog.ts";
 import type { PacketBuf } from "../packet/packet.ts";
@@ -222,8 +222,6 @@ export class XlateCtx {
   tableId = 0;
   ruleCookie = 0xffffffffffffffffn;
   readonly origSkbPriority: number;
-  /** Destination of the tunnel that the packet came by; ::ffff:a.b.c.d for IPv4, 4 words. */
-  readonly origTunnelDst: Uint32Array;
   sflowOutputs = 0;
   sflowOdpPort = 0;
   exit = false;
@@ -258,16 +256,21 @@ export class XlateCtx {
     this.packet = xin.packet;
     this.xbridge = xin.xbridge;
     this.tablesVersion = xin.xbridge.ofproto.tablesVersion;
-    this.flow = xin.flow.slice();
+    const { keys } = xin.xcfg;
+    this.flow = keys.copyOf(xin.flow);
     set(this.flow, K.actset_output, OFPP.UNSET);
-    this.baseFlow = this.flow.slice();
-    this.wc = newKey();
+    this.baseFlow = keys.copyOf(this.flow);
+    this.wc = keys.zero();
     this.rule = xin.rule;
     this.depth = xin.depth;
     this.resubmits = xin.resubmits;
     this.origSkbPriority = this.flow[K.skb_priority.word] as number;
-    this.origTunnelDst = tunnelDst(this.flow);
     this.frozen = xin.frozen;
+  }
+
+  /** Destination of the tunnel that the packet came by; ::ffff:a.b.c.d for IPv4, 4 words. */
+  get origTunnelDst(): Uint32Array {
+    return tunnelDst(this.xin.flow);
   }
 }
 

@@ -16,7 +16,7 @@ import { formatPort, OFPP } from "../flow/ofp-port.ts";
 import { maskSubfield, readSubfield } from "../flow/subfield.ts";
 import type { ActionOf } from "./actions/types.ts";
 import { xbundleMirrorDst } from "./mirror.ts";
-import { tnlPortSend } from "./tunnel-ports.ts";
+import { tnlPortSendLogged } from "./tunnel-ports.ts";
 import {
   floodOrder,
   ODPP_NONE,
@@ -207,13 +207,14 @@ function outputToDatapath(
 
 /** Sets the tunnel metadata for a tunnel port; its datapath port, or ODPP_NONE and a text why. */
 function tunnelOutput(ctx: XlateCtx, xport: XPort): number {
-  const odpPort = tnlPortSend(xport, ctx.flow, ctx.wc);
+  const odpPort = tnlPortSendLogged(ctx.xbridge.ofproto.log, xport, ctx.flow, ctx.wc);
   if (odpPort === ODPP_NONE) {
     report(ctx, "warn", "Tunneling decided against output");
     return ODPP_NONE;
   }
   const dst = tunnelDst(ctx.flow);
-  if (dst.every((w, i) => w === ctx.origTunnelDst[i])) {
+  const orig = ctx.origTunnelDst;
+  if (dst.every((w, i) => w === orig[i])) {
     report(ctx, "warn", "Not tunneling to our own address");
     return ODPP_NONE;
   }

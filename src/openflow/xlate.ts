@@ -320,6 +320,7 @@ function odpActionsOversized(odp: readonly OdpAction[]): boolean {
 /** Cleans the result up. */
 function finish(ctx: XlateCtx): XlateOut {
   const { odp } = ctx;
+  ctx.xin.xcfg.keys.give(ctx.baseFlow);
   if (ctx.error !== "ok") {
     ctx.slow = 0;
     odp.length = 0;

@@ -69,8 +69,11 @@ class Ukey {
   /** References held: of the key's recirculation id, and of those in the actions. */
   readonly keyRecircId: number;
   recircIds: readonly number[];
+  /** The mask that the flow is to have, until it has it. */
+  mask: FlowKey | null;
 
   constructor(init: {
+    readonly mask: FlowKey;
     readonly xcache: XlateCache | null;
     readonly slow: number;
     readonly createdMs: number;
@@ -78,6 +81,7 @@ class Ukey {
     readonly keyRecircId: number;
     readonly recircIds: readonly number[];
   }) {
+    this.mask = init.mask;
     this.xcache = init.xcache;
     this.slow = init.slow;
     this.createdMs = init.createdMs;
@@ -101,13 +105,6 @@ export interface UdpifHost {
   /** A translation failed at a limit: the packet with its key, in_port being an OpenFlow port. */
   tooDeep(xbridge: XBridge, p: PacketBuf, key: FlowKey): void;
   log(level: LogLevel, text: string): void;
-}
-
-/** The words of a key with in_port in OpenFlow's numbers. */
-function openflowKey(key: FlowKey, ofpInPort: number): FlowKey {
-  const k = key.slice();
-  k[K.in_port.word] = ofpInPort;
-  return k;
 }
 
 export class Udpif implements UpcallHandler {
@@ -140,6 +137,13 @@ export class Udpif implements UpcallHandler {
     return this.dumpedSeq !== this.revalSeq;
   }
 
+  /** The words of a key with in_port in OpenFlow's numbers. */
+  private openflowKey(key: FlowKey, ofpInPort: number): FlowKey {
+    const k = this.host.xcfg.keys.copyOf(key);
+    k[K.in_port.word] = ofpInPort;
+    return k;
+  }
+
   // UpcallHandler.
 
   miss(p: PacketBuf, key: FlowKey): MissResult | null {
@@ -159,14 +163,20 @@ export class Udpif implements UpcallHandler {
       tcpFlags: get(key, K.tcp_flags),
     };
     const xcache: XlateCache = [];
-    const flow = openflowKey(key, found.ofpInPort);
+    const flow = this.openflowKey(key, found.ofpInPort);
     const recorder = this.watcher?.recorder() ?? NO_RECORDER;
     const how = { packet: p, stats, xcache, recorder };
     const xout = this.translate(found.xbridge, flow, how);
     if (xout.error === "recursion_too_deep" || xout.error === "too_many_resubmits") {
       host.tooDeep(found.xbridge, p, flow);
     }
-    this.watcher?.translated(key, { xbridge: found.xbridge, flow, out: xout, xcache });
+    if (this.watcher !== null) {
+      this.watcher.translated(key, { xbridge: found.xbridge, flow, out: xout, xcache });
+    } else if (xout.slow === 0) {
+      // Nobody has kept them.
+      host.xcfg.keys.give(flow);
+      host.xcfg.keys.give(xout.flow);
+    }
     const actions = xout.odp;
     const install = this.shouldInstall(recircId !== 0 && !hasRef);
     if (!install) {
@@ -175,7 +185,9 @@ export class Udpif implements UpcallHandler {
     }
     const put =
       xout.slow === 0 ? actions : this.slowPath(xout.slow, found.xbridge, found.ofpInPort);
+    const mask = this.datapathMask(xout.wc, key);
     const owner = new Ukey({
+      mask,
       xcache,
       slow: xout.slow,
       createdMs: nowMs,
@@ -183,13 +195,17 @@ export class Udpif implements UpcallHandler {
       keyRecircId: hasRef ? recircId : 0,
       recircIds: xout.recircIds,
     });
-    return { actions, install: { mask: this.datapathMask(xout.wc, key), actions: put, owner } };
+    return { actions, install: { mask, actions: put, owner } };
   }
 
   installed(owner: object | null, flow: Megaflow | null): void {
     if (!(owner instanceof Ukey)) {
       return;
     }
+    if (owner.mask !== null && owner.mask !== flow?.mask) {
+      this.host.xcfg.keys.give(owner.mask); // the flows of a mask share one
+    }
+    owner.mask = null;
     if (flow === null) {
       this.unrefAll(owner.recircIds, owner.keyRecircId);
     } else {
@@ -208,7 +224,7 @@ export class Udpif implements UpcallHandler {
     this.watcher?.punted(cookie.type === "controller");
     switch (cookie.type) {
       case "slow_path": {
-        const flow = openflowKey(key, action.ofpInPort);
+        const flow = this.openflowKey(key, action.ofpInPort);
         const xout = this.translate(xbridge, flow, { packet: p, stats: null, xcache: null });
         this.unrefAll(xout.recircIds, 0);
         return xout.odp;
@@ -371,7 +387,7 @@ export class Udpif implements UpcallHandler {
       return false;
     }
     const xcache: XlateCache = [];
-    const xout = this.translate(found.xbridge, openflowKey(told.key, found.ofpInPort), {
+    const xout = this.translate(found.xbridge, this.openflowKey(told.key, found.ofpInPort), {
       packet: null,
       stats: null,
       xcache,
@@ -411,7 +427,7 @@ export class Udpif implements UpcallHandler {
     if (typeof found === "string") {
       return null;
     }
-    const flow = openflowKey(key, found.ofpInPort);
+    const flow = this.openflowKey(key, found.ofpInPort);
     const xcache: XlateCache = [];
     const how = { packet: null, stats: null, xcache, tcpFlags, recorder };
     const out = this.translate(found.xbridge, flow, how);
