@@ -26,7 +26,7 @@ import type { Device } from "./device.ts";
 import { DummyStreams } from "./dummy-streams.ts";
 import { LinkProtocols } from "./link-protocols.ts";
 import { wireNativeTunnels } from "./native-wiring.ts";
-import { logStrayTunnelPacket } from "./packet-log.ts";
+import { logTunnelPacket } from "./packet-log.ts";
 import type { PacketPath } from "./packet-path.ts";
 import { Packets } from "./packets.ts";
 import { nextWakeMs } from "./port-protocols.ts";
@@ -165,7 +165,7 @@ export class VSwitch {
     }
     this.coverage.include(this.trees.counters);
     wireNativeTunnels(this);
-    this.xcfg.onStrayTunnelPacket = (key) => logStrayTunnelPacket(this, key);
+    this.xcfg.onTunnelPacket = (port, key) => logTunnelPacket(this, port, key);
     this.db = new Database(vswitchSchema(), env.rng);
     transact(this.db, (txn) => txn.insert("Open_vSwitch"));
     this.reconfigure();
@@ -287,11 +287,11 @@ export class VSwitch {
     return ms;
   }
 
-  /** Turns the main loop at one time until nothing changes any more. */
-  private turns(nowMs: number): void {
+  /** Turns the main loop at one time until nothing changes any more, or so often. */
+  private turns(nowMs: number, turnsMax = TURNS_MAX): void {
     this.ranMs = nowMs;
     this.streams.run(nowMs);
-    for (let i = 0; i < TURNS_MAX; i++) {
+    for (let i = 0; i < turnsMax; i++) {
       this.packets?.run();
       let again = false;
       for (const br of this.bridges.values()) {
@@ -309,10 +309,10 @@ export class VSwitch {
     this.ranMs += ms;
   }
 
-  /** One turn of the main loop: packets, timers, expiry, status. */
-  run(): void {
+  /** Turns the main loop: packets, timers, expiry, status. */
+  run(turnsMax = TURNS_MAX): void {
     const nowMs = this.clock.nowMs();
-    this.turns(nowMs);
+    this.turns(nowMs, turnsMax);
     for (const runner of this.runners) {
       runner();
     }

@@ -33,7 +33,8 @@ function timeWarp(ctx: CommandContext, argv: readonly string[]): Reply {
     const ms = Math.min(step, left);
     ctx.vs.warp(ms);
     left -= ms;
-    ctx.vs.run();
+    // The main loop turns once a step; what that leads to has to wait for the next one.
+    ctx.vs.run(1);
   }
   return appctlOk("warped");
 }
