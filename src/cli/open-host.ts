@@ -1,7 +1,6 @@
 // Opening what a user names with --from: the same for every subcommand that works on a host's dumps.
 
-import type { Clock } from "../lib/env.ts";
-import { SeededRng } from "../lib/env.ts";
+import { type Clock, type FileError, type FileSystem, SeededRng } from "../lib/env.ts";
 import { readInputs } from "../io/inputs.ts";
 import { decodeUtf8 } from "../lib/bytes.ts";
 import { isOfUse, sortHostDump } from "../vswitch/host-dump/host-dump.ts";
@@ -9,7 +8,20 @@ import type { Note } from "../vswitch/host-dump/note.ts";
 import { openHostDump } from "../vswitch/host-dump/open.ts";
 import type { FlowLine } from "../vswitch/host-dump/tables.ts";
 import { VSwitch } from "../vswitch/vswitch.ts";
-import { NodeFiles } from "./node-files.ts";
+
+const NOTHING_THERE: FileError = { ok: false, message: "No such file or directory" };
+const READ_ONLY: FileError = { ok: false, message: "Read-only file system" };
+
+/** The database of a host may name files to write, such as captures of its ports; none is. */
+const NO_FILES: FileSystem = {
+  readFile: () => NOTHING_THERE,
+  writeFile: () => READ_ONLY,
+  appendFile: () => READ_ONLY,
+  replaceFile: () => READ_ONLY,
+  exists: () => false,
+  list: () => NOTHING_THERE,
+  makeTempDir: () => READ_ONLY,
+};
 
 export interface HostOptions {
   readonly from: readonly string[];
@@ -39,7 +51,7 @@ export async function openHost(
   const vs = new VSwitch({
     clock: options.clock,
     rng: new SeededRng(1),
-    fs: new NodeFiles("."),
+    fs: NO_FILES,
   });
   const dump = sortHostDump(files);
   if (ctDump !== undefined) {

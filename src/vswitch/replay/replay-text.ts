@@ -4,7 +4,7 @@ import type { SwitchReport } from "./replay-report.ts";
 import { textTable } from "./text-table.ts";
 
 /** Lines of a list that the text shows; the data has all. */
-const SHOWN_MAX = 20;
+const SHOWN_MAX = 12;
 
 /** What became of the packets of one capture. */
 export interface CaptureReport {

@@ -1,0 +1,505 @@
+// The replay command: the gateway that the real switch was recorded at, merging, every format of
+// captures, timeouts, coverage, bad input, and that two runs give the same bytes.
+//
+// examples/replay was recorded with `node tools/run.mjs tools/record-replay.ts`.
+
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, describe, expect, test, vi } from "vitest";
+import { replayMain } from "../../src/cli/replay.ts";
+import { parseIn, parseSenders } from "../../src/cli/replay-inputs.ts";
+import { captureName } from "../../src/cli/replay-outputs.ts";
+import { PcapngWriter, PcapReader, PcapWriter } from "../../src/io/pcap-file.ts";
+import { concatBytes, formatHex, parseHex, putU32le } from "../../src/lib/bytes.ts";
+import { pcapngInterface, pcapngPacket, pcapngSection } from "../../src/packet/pcap-format.ts";
+import type { FullReport } from "../../src/vswitch/replay/replay-text.ts";
+import { problems, type Schema } from "../json-schema.ts";
+
+const dir = mkdtempSync(join(tmpdir(), "tablewalk-replay-"));
+afterAll(() => rmSync(dir, { recursive: true, force: true }));
+
+const NAT = "examples/replay";
+const NAT_IN = ["lan", "wan", "dmz"].flatMap((p) => ["--in", `${p}=${NAT}/${p}.pcap`]);
+const SCHEMA = JSON.parse(readFileSync("docs/replay.schema.json", "utf8")) as Schema;
+const T0 = 1_700_000_000;
+
+interface Ran {
+  readonly status: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+async function replay(...args: string[]): Promise<Ran> {
+  const out = { stdout: "", stderr: "" };
+  const spies = (["stdout", "stderr"] as const).map((name) =>
+    vi.spyOn(process[name], "write").mockImplementation((text) => {
+      out[name] += String(text);
+      return true;
+    }),
+  );
+  try {
+    return { status: await replayMain(args), ...out };
+  } finally {
+    for (const spy of spies) {
+      spy.mockRestore();
+    }
+  }
+}
+
+async function report(...args: string[]): Promise<FullReport> {
+  const r = await replay("--json", "--quiet", ...args);
+  const data = JSON.parse(r.stdout) as FullReport;
+  expect(problems(SCHEMA, JSON.parse(r.stdout) as Schema)).toEqual([]);
+  return data;
+}
+
+let files = 0;
+function file(content: string | Uint8Array, ext = "pcap"): string {
+  const path = join(dir, `f${++files}.${ext}`);
+  writeFileSync(path, content);
+  return path;
+}
+
+/** A UDP frame whose ports tell frames apart; dst 10.0.0.`host`. */
+function udp(port: number, host = 2, src = 1): Uint8Array {
+  const hex = (n: number, digits: number) => n.toString(16).padStart(digits, "0");
+  const mac = `0200000000${hex(host, 2)}0200000000${hex(src, 2)}0800`;
+  const ip = `45000024000100004011${"66c7"}0a0000${hex(src, 2)}0a0000${hex(host, 2)}`;
+  return parseHex(`${mac}${ip}${hex(port, 4)}003500100000${"61".repeat(8)}`) as Uint8Array;
+}
+
+/** A capture of frames, each with its time in milliseconds. */
+function pcap(
+  frames: readonly (readonly [ms: number, frame: Uint8Array])[],
+  nanos = false,
+): string {
+  const path = join(dir, `c${++files}.pcap`);
+  const w = new PcapWriter(path, nanos);
+  for (const [ms, frame] of frames) {
+    w.write(frame, T0 + Math.floor(ms / 1000), Math.round((ms % 1000) * 1e6));
+  }
+  w.close();
+  return path;
+}
+
+/** `time:port` of each packet of a capture, time in microseconds since T0. */
+function packetsIn(path: string): string[] {
+  const reader = new PcapReader(path);
+  const out: string[] = [];
+  for (let r = reader.next(); r !== null; r = reader.next()) {
+    const port = Number.parseInt(formatHex(r.data.subarray(34, 36)), 16);
+    out.push(`${(r.sec - T0) * 1e6 + r.nsec / 1000}:${port}`);
+  }
+  reader.close();
+  return out;
+}
+
+const flowsFile = (flows: readonly string[]) =>
+  file(
+    `${flows.map((f) => ` cookie=0x0, duration=1s, n_packets=0, n_bytes=0, ${f}`).join("\n")}\n`,
+    "txt",
+  );
+const FORWARD = flowsFile([
+  "table=0, priority=1,in_port=1 actions=output:2",
+  "table=0, in_port=3 actions=output:2",
+]);
+
+describe("against the real switch", () => {
+  test("a gateway translates both directions as the real one did, byte for byte", async () => {
+    const out = join(dir, "nat");
+    const r = await replay("--quiet", "--from", `${NAT}/host`, ...NAT_IN, "--out-dir", out);
+    expect([r.status, r.stderr]).toEqual([0, ""]);
+    for (const port of ["lan", "wan", "dmz"]) {
+      expect(formatHex(readFileSync(join(out, `${port}.pcap`)))).toBe(
+        formatHex(readFileSync(`${NAT}/switch-${port}.pcap`)),
+      );
+    }
+  });
+
+  test("connections and flows end up as the real switch showed them", async () => {
+    const data = await report("--from", `${NAT}/host`, ...NAT_IN);
+    const conns = readFileSync(`${NAT}/switch-conntrack.txt`, "utf8").trim().split("\n");
+    expect([...data.connections.list].sort()).toEqual(conns);
+    const [file] = data.coverage;
+    const gone = file?.lines.filter((l) => l.ended !== null) ?? [];
+    expect(gone.map((l) => [l.line, l.packets, l.ended])).toEqual([[2, 2, "idle_timeout"]]);
+    const left = readFileSync(`${NAT}/switch-flows.txt`, "utf8").trim().split("\n").length;
+    expect((file?.flows ?? 0) - gone.length).toBe(left);
+    expect(data.drops).toEqual([
+      { counter: "drop_action_of_pipeline", text: "dropped by the pipeline", packets: 3 },
+    ]);
+    expect(data.packets).toBe(data.delivered + data.dropped);
+    expect(data.classes.reduce((n, c) => n + c.packets, 0)).toBe(data.packets);
+  });
+
+  test("connections of a dump are known", async () => {
+    const seeded = join(dir, "seeded");
+    mkdirSync(seeded);
+    for (const name of readdirSync(`${NAT}/host`)) {
+      writeFileSync(join(seeded, name), readFileSync(`${NAT}/host/${name}`));
+    }
+    const conns = readFileSync(`${NAT}/switch-conntrack.txt`);
+    // Data of the published service in the middle of its connection.
+    const reader = new PcapReader(`${NAT}/wan.pcap`);
+    const frames: Uint8Array[] = [];
+    for (let r = reader.next(); r !== null; r = reader.next()) {
+      frames.push(r.data.slice());
+    }
+    const data = frames.find((f) => f.length === 77) as Uint8Array;
+    const wan = pcap([[0, data]]);
+    const args = ["--in", `wan=${wan}`];
+    const cold = await report("--from", `${NAT}/host`, ...args);
+    expect(cold.classes[0]?.path).toMatch(/ct_state|1\/priority=50/);
+    expect(cold.classes[0]?.first_trace).toContain("ct_state=new|trk");
+    const dumped = file(conns, "txt");
+    const told = await report("--from", `${NAT}/host`, "--ct-dump", dumped, ...args);
+    writeFileSync(join(seeded, "ovs-appctl_dpctl_dump-conntrack"), conns);
+    const inside = await report("--from", seeded, ...args);
+    for (const r of [told, inside]) {
+      expect(r.classes[0]?.first_trace).toContain("ct_state=est|trk|dnat");
+      expect(r.classes[0]?.path).toBe("0/priority=50 | 1/priority=80 2/priority=10 3/priority=20");
+      expect(r.connections).toMatchObject({ made: 0, now: 5 });
+    }
+  });
+});
+
+describe("time", () => {
+  test("captures are merged by time; of two at one time the one named first comes first", async () => {
+    const a = pcap([
+      [0, udp(1)],
+      [5, udp(2)],
+      [7, udp(3)],
+    ]);
+    const b = pcap([
+      [3, udp(11)],
+      [5, udp(12)],
+    ]);
+    const out = join(dir, "merged");
+    const args = ["--quiet", "--from", FORWARD, "--bridge", "br0", "--out-dir", out];
+    await replay(...args, "--in", `1=${a}`, "--in", `3=${b}`);
+    const file = join(out, "br0-port2.pcap");
+    expect(packetsIn(file)).toEqual(["0:1", "3000:11", "5000:2", "5000:12", "7000:3"]);
+    await replay(...args, "--in", `3=${b}`, "--in", `1=${a}`);
+    expect(packetsIn(file)).toEqual(["0:1", "3000:11", "5000:12", "5000:2", "7000:3"]);
+  });
+
+  test("nanoseconds are kept, and so is the order of a file whose times go back", async () => {
+    const path = join(dir, "ns.pcap");
+    const w = new PcapWriter(path, true);
+    w.write(udp(1), T0, 123_456_789);
+    w.write(udp(2), T0, 123_456_000);
+    w.close();
+    const out = join(dir, "ns");
+    const r = await report("--from", FORWARD, "--in", `1=${path}`, "--out-dir", out);
+    expect(packetsIn(join(out, "br0-port2.pcap"))).toEqual(["123456.789:1", "123456:2"]);
+    expect(r.captures[0]?.backward_times).toBe(1);
+  });
+
+  test("idle and hard timeouts of flows happen when they would have", async () => {
+    const flows = flowsFile([
+      "table=0, idle_timeout=10,priority=3,udp,in_port=1,tp_src=1 actions=output:2",
+      "table=0, hard_timeout=10,priority=3,udp,in_port=1,tp_src=2 actions=output:2",
+      "table=0, priority=1,in_port=1 actions=drop",
+    ]);
+    const times = [0, 9, 18, 27, 39].map((s) => s * 1000);
+    const frames = times.flatMap(
+      (ms) =>
+        [
+          [ms, udp(1)],
+          [ms + 100, udp(2)],
+        ] as const,
+    );
+    const out = join(dir, "timeouts");
+    const r = await report(
+      "--from",
+      flows,
+      "--bridge",
+      "br0",
+      "--in",
+      `1=${pcap(frames)}`,
+      "--out-dir",
+      out,
+    );
+    expect(packetsIn(join(out, "br0-port2.pcap"))).toEqual([
+      "0:1",
+      "100000:2",
+      "9000000:1",
+      "9100000:2",
+      "18000000:1",
+      "27000000:1",
+    ]);
+    expect(r.coverage[0]?.lines.map((l) => [l.packets, l.ended])).toEqual([
+      [4, "idle_timeout"],
+      [2, "hard_timeout"],
+      [4, null],
+    ]);
+  });
+
+  test("learned addresses age", async () => {
+    const flows = flowsFile(["table=0, priority=0 actions=NORMAL"]);
+    const ports = file(
+      "OFPST_PORT_DESC reply (xid=0x2):\n" +
+        [1, 2, 3]
+          .map(
+            (n) =>
+              ` ${n}(p${n}): addr:aa:55:aa:55:00:0${n}\n     config:     0\n     state:      0\n`,
+          )
+          .join(""),
+      "txt",
+    );
+    const a = pcap([
+      [0, udp(1, 2, 1)],
+      [301_000, udp(2, 2, 1)],
+    ]);
+    const b = pcap([
+      [100, udp(3, 1, 2)],
+      [602_500, udp(4, 1, 2)],
+    ]);
+    const out = join(dir, "ages");
+    const args = ["--from", flows, "--from", ports, "--bridge", "br0", "--out-dir", out];
+    await replay("--quiet", ...args, "--in", `p1=${a}`, "--in", `p2=${b}`);
+    expect(packetsIn(join(out, "p3.pcap"))).toEqual(["0:1", "301000000:2", "602500000:4"]);
+    expect(packetsIn(join(out, "p1.pcap"))).toEqual(["100000:3", "602500000:4"]);
+  });
+
+  test("a silence of years ends soon, and time goes on after the last packet if asked", async () => {
+    const frames = [
+      [0, udp(1)],
+      [50 * 365 * 86_400_000, udp(2)],
+    ] as const;
+    const r = await report("--from", FORWARD, "--in", `1=${pcap(frames)}`, "--linger", "20");
+    expect([r.packets, r.delivered, r.megaflows.made, r.megaflows.now]).toEqual([2, 2, 2, 0]);
+  });
+});
+
+describe("captures", () => {
+  test("one pcapng for all ports goes out and comes in", async () => {
+    const all = join(dir, "all.pcapng");
+    const w = new PcapngWriter(all);
+    const [lo, p1, p3] = ["lo", "br0-port1", "br0-port3"].map((n) => w.addInterface(n));
+    w.write(p1 ?? 0, udp(1), T0, 1000);
+    w.write(lo ?? 0, udp(9), T0, 1500);
+    w.write(p3 ?? 0, udp(2), T0, 2000);
+    w.close();
+    const out = join(dir, "out.pcapng");
+    const args = ["--from", FORWARD, "--bridge", "br0", "--in", all, "--out", out];
+    const r = await replay("--json", ...args);
+    expect(r.stderr).toContain(`note: ${all}: 1 packets of lo, which is no port, were passed over`);
+    expect(packetsIn(out)).toEqual(["1:1", "2:2"]);
+    const one = await report("--from", FORWARD, "--in", `1=${all}:br0-port3`);
+    expect([one.packets, one.captures[0]?.skipped.other_interface]).toEqual([1, 2]);
+  });
+
+  test("packets that were sent do not arrive: by direction, or by sender", async () => {
+    const flagged = (dirBits: number, frame: Uint8Array) => {
+      const block = pcapngPacket(0, frame, T0, 0);
+      const options = new Uint8Array(12);
+      options.set([2, 0, 4, 0, dirBits, 0, 0, 0, 0, 0, 0, 0]);
+      const longer = concatBytes([block.subarray(0, -4), options, block.subarray(-4)]);
+      putU32le(longer, 4, longer.length);
+      putU32le(longer, longer.length - 4, longer.length);
+      return longer;
+    };
+    const ng = [pcapngSection(), pcapngInterface("x"), flagged(1, udp(1)), flagged(2, udp(2))];
+    const r = await report("--from", FORWARD, "--in", `1=${file(concatBytes(ng), "pcapng")}`);
+    expect([r.packets, r.captures[0]?.skipped.outbound]).toEqual([1, 1]);
+    const both = pcap([
+      [0, udp(1, 2, 1)],
+      [1, udp(2, 1, 2)],
+      [2, udp(3, 2, 1)],
+    ]);
+    const by = (senders: string) =>
+      report("--from", FORWARD, "--in", `1=${both}`, "--sent-by", `br0-port1=${senders}`);
+    expect((await by("02:00:00:00:00:01")).packets).toBe(2);
+    expect((await by("!02:00:00:00:00:01")).packets).toBe(1);
+  });
+
+  test("a capture cut at any byte is replayed up to there, and the error says where", async () => {
+    const whole = readFileSync(
+      pcap([
+        [0, udp(1)],
+        [1, udp(2)],
+      ]),
+    );
+    const record = 16 + udp(1).length;
+    for (let n = 0; n <= whole.length; n += n === 0 || n > whole.length - 3 ? 1 : 6) {
+      const path = file(whole.subarray(0, n));
+      const r = await replay("--quiet", "--json", "--from", FORWARD, "--in", `1=${path}`);
+      const isWhole = n >= 24 && (n - 24) % record === 0;
+      const data = JSON.parse(r.stdout) as FullReport;
+      expect([n, r.status]).toEqual([n, isWhole ? 0 : 2]);
+      expect(data.packets).toBe(Math.max(0, Math.floor((n - 24) / record)));
+      expect(data.delivered).toBe(data.packets);
+      if (!isWhole) {
+        expect(data.captures[0]?.error).toMatch(/^\S+: the capture .* \(at byte \d+\)$/);
+        expect(r.stderr).toContain(path);
+      }
+    }
+  }, 60_000);
+
+  test("frames of any length and content do no harm", async () => {
+    const frames: [number, Uint8Array][] = [];
+    for (let n = 0; n < 80; n++) {
+      frames.push([n, Uint8Array.from({ length: n }, (_, i) => (i * 7 + n) & 0xff)]);
+    }
+    frames.push([90, new Uint8Array(3000)]);
+    const r = await report("--from", FORWARD, "--in", `1=${pcap(frames)}`);
+    expect(r.packets).toBe(81);
+    expect(r.drops.map((d) => [d.counter, d.packets])).toEqual([
+      ["datapath_drop_rx_invalid_packet", 14],
+      ["netdev_send_error", 1],
+    ]);
+    const more = await report("--from", FORWARD, "--in", `1=${pcap(frames)}`, "--mtu", "9000");
+    expect(more.drops.map((d) => d.counter)).toEqual(["datapath_drop_rx_invalid_packet"]);
+  });
+});
+
+describe("reports", () => {
+  test("two runs give the same bytes", async () => {
+    const run = async (name: string) => {
+      const out = join(dir, name);
+      const args = ["--from", `${NAT}/host`, ...NAT_IN, "--out-dir", out];
+      const cov = [
+        "--coverage",
+        join(dir, `${name}.info`),
+        "--coverage",
+        join(dir, `${name}.json`),
+      ];
+      const { stdout } = await replay("--json", ...args, ...cov);
+      const all = readdirSync(out)
+        .sort()
+        .map((f) => formatHex(readFileSync(join(out, f))));
+      return [
+        stdout,
+        ...all,
+        ...["info", "json"].map((e) => readFileSync(join(dir, `${name}.${e}`), "utf8")),
+      ];
+    };
+    expect(await run("once")).toEqual(await run("twice"));
+  });
+
+  test("coverage is a tracefile: dumps are sources, flows lines, tables functions", async () => {
+    const path = join(dir, "cov.info");
+    await replay(
+      "--quiet",
+      "--from",
+      FORWARD,
+      "--in",
+      `1=${pcap([[0, udp(1)]])}`,
+      "--coverage",
+      path,
+    );
+    expect(readFileSync(path, "utf8")).toBe(
+      `TN:\nSF:${FORWARD}\nFN:1,br0/table=0\nFNDA:1,br0/table=0\nFNF:1\nFNH:1\nDA:1,1\nDA:2,0\nLF:2\nLH:1\nend_of_record\n`,
+    );
+  });
+
+  test("the text names what matters", async () => {
+    const r = await replay("--from", `${NAT}/host`, ...NAT_IN);
+    expect(r.stdout).toContain(
+      "Replayed 25 packets (1,425 bytes) of 3 captures, 15.100 s of traffic",
+    );
+    expect(r.stdout).toContain("3  drop_action_of_pipeline  dropped by the pipeline");
+    expect(r.stdout).toMatch(
+      /never hit, by line of \S+dump-flows_br-nat:\n {2}4: table=0, priority=0 actions=drop\n/,
+    );
+    const k = await replay("--from", `${NAT}/host`, ...NAT_IN, "--class", "7");
+    expect(k.stdout).toMatch(/^Packet 18:\nFlow: tcp,in_port=2,.*tp_dst=22/);
+    expect(k.stdout).toContain("resume conntrack with ct_state=new|trk");
+  });
+
+  test("a flow that goes to a meter is delivered and lost", async () => {
+    const host = ["table=0, priority=1,in_port=1 actions=meter:1,output:2"];
+    const meters = file(
+      "OFPST_METER_CONFIG reply (OF1.5) (xid=0x2):\nmeter=1 pktps bands=\ntype=drop rate=1\n",
+      "txt",
+    );
+    const frames = Array.from({ length: 5 }, (_, i) => [i, udp(i)] as [number, Uint8Array]);
+    const r = await report(
+      "--from",
+      flowsFile(host),
+      "--from",
+      meters,
+      "--in",
+      `1=${pcap(frames)}`,
+    );
+    expect([r.delivered, r.dropped, r.classes.length]).toEqual([1, 4, 1]);
+    expect(r.drops).toMatchObject([{ counter: "datapath_drop_meter", packets: 4 }]);
+  });
+});
+
+describe("mistakes", () => {
+  const good = pcap([[0, udp(1)]]);
+  const one = ["--from", FORWARD, "--in", `1=${good}`];
+  test.each([
+    [["--from", FORWARD], "--from and --in are needed"],
+    [["--in", `1=${good}`], "--from and --in are needed"],
+    [["--from", "nowhere", "--in", `1=${good}`], "nowhere: ENOENT"],
+    [["--from", FORWARD, "--in", "1=nowhere.pcap"], "--in nowhere.pcap: ENOENT"],
+    [["--from", FORWARD, "--in", `1=${dir}`], "EISDIR"],
+    [
+      ["--from", FORWARD, "--in", `eth7=${good}`],
+      "no port eth7: there are br0-port1, br0-port2, br0-port3, br0",
+    ],
+    [["--from", FORWARD, "--in", `9=${good}`], "no port 9 on br0"],
+    [["--from", "README.md", "--in", `1=${good}`], "no dump in it"],
+    [[...one, "--mtu", "12"], "--mtu 12: a number from 68 to 65535"],
+    [[...one, "--linger", "x"], "--linger x: seconds"],
+    [[...one, "--sent-by", "p1"], "PORT=MAC[,MAC...] is needed"],
+    [[...one, "--sent-by", "p1=zz"], "zz is no Ethernet address"],
+    [[...one, "--out", "a", "--out-dir", "b"], "exclude each other"],
+    [[...one, "--out", good], "is read, and would be written over"],
+    [[...one, "--out-dir", good], "EEXIST"],
+    [[...one, "--class", "9"], "there are 1 classes"],
+    [[...one, "--nosuch"], "nosuch"],
+  ])("%j", async (args, text) => {
+    const r = await replay("--quiet", ...args);
+    expect([r.status, r.stdout]).toEqual([2, ""]);
+    expect(r.stderr).toContain(text);
+  });
+
+  test("a file that is no capture", async () => {
+    const garbage = await replay(
+      "--json",
+      "--quiet",
+      "--from",
+      FORWARD,
+      "--in",
+      `1=${file("hello, world")}`,
+    );
+    expect(garbage.status).toBe(2);
+    expect(garbage.stderr).toMatch(/bad magic 0x68656c6c: no pcap or pcapng file \(at byte 0\)/);
+    const packed = file(Uint8Array.of(0x1f, 0x8b, 8, 0, 0));
+    const gz = await replay("--quiet", "--from", FORWARD, "--in", `1=${packed}`);
+    expect(gz.stderr).toContain("a gzip file, to be unpacked first");
+  });
+
+  test("--in and --sent-by as text", () => {
+    const never = () => false;
+    expect(parseIn("p=a.pcap", never)).toEqual({ port: "p", path: "a.pcap", iface: null });
+    expect(parseIn("p=a:b.pcapng:eth0", never)).toEqual({
+      port: "p",
+      path: "a:b.pcapng",
+      iface: "eth0",
+    });
+    expect(parseIn("p=a:b", () => true)).toEqual({ port: "p", path: "a:b", iface: null });
+    expect(parseIn("a:b", never)).toEqual({ port: null, path: "a:b", iface: null });
+    expect(parseSenders("p=!02:00:00:00:00:01")).toEqual({
+      port: "p",
+      senders: { not: true, addresses: new Set([0x020000000001]) },
+    });
+  });
+
+  test("names of captures stay in their directory", () => {
+    const taken = new Set<string>();
+    expect(["eth0", "../x", "..", "a/b", "a b", "a_b"].map((n) => captureName(n, taken))).toEqual([
+      "eth0.pcap",
+      "__x.pcap",
+      "_.pcap",
+      "a_b.pcap",
+      "a_b-2.pcap",
+      "a_b-3.pcap",
+    ]);
+  });
+});
