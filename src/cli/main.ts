@@ -31,6 +31,11 @@ async function main(argv: readonly string[]): Promise<number> {
   return run(args);
 }
 
+// A reader that has seen enough, such as `head`, ends the program without a complaint.
+process.stdout.on("error", (e: NodeJS.ErrnoException) => {
+  process.exit(e.code === "EPIPE" ? 0 : 2);
+});
+
 // For the case that the work never ends, as the event loop runs out of what could go on with it.
 process.exitCode = 2;
 void main(process.argv.slice(2)).then((status) => {

@@ -4,7 +4,7 @@
 // sending a packet of the switch's own (ARP requests) goes out as one.
 
 import type { PacketBuf } from "../packet/packet.ts";
-import { RouteTable, type TunnelDevice } from "./route-table.ts";
+import { type Route, RouteTable, type TunnelDevice } from "./route-table.ts";
 import { TunnelMap } from "./tunnel-map.ts";
 import { TunnelNeighbours } from "./tunnel-neighbours.ts";
 import type { XPort } from "./xbridge.ts";
@@ -42,6 +42,13 @@ export class NativeTunnels {
     this.map.addDevice(dev);
     this.changed = true;
     return true;
+  }
+
+  /** Takes over a route of a host that was dumped. */
+  putRoute(route: Route): void {
+    this.routes.put(route);
+    this.map.addDevice(route.dev);
+    this.changed = true;
   }
 
   deleteRoute(mark: number, prefix: Uint32Array, bits: number): boolean {

@@ -3,7 +3,7 @@
 // A route leads a prefix, for packets with a certain mark, to a device, perhaps by a gateway. It is
 // kept as a rule of a classifier whose priority grows with the length of the prefix, IPv4 addresses
 // being mapped into IPv6. The source address comes from the device when the route is made.
-// Limit: routes of the host are not read; all are made by command.
+// Limit: routes of this machine are not read; those of a host that was dumped can be taken over.
 // ovs: lib/ovs-router.c.
 
 import { Classifier } from "../datapath/classifier.ts";
@@ -14,6 +14,8 @@ import { formatIpv6Mapped, isMappedIpv4, putIpv6Prefix } from "../lib/address.ts
 
 /** Added to the prefix length of routes that are made by command, so that they win. */
 const USER_PRIORITY = 32;
+/** The same for addresses of the host itself, which nothing takes away. */
+const LOCAL_PRIORITY = 64;
 const MAPPED_PREFIX_BITS = 96;
 
 /** An address of a device with its mask; 4 words each, IPv4 mapped (the mask too). */
@@ -37,6 +39,10 @@ export interface Route {
   /** All zero if there is none. */
   readonly gateway: Uint32Array;
   readonly src: Uint32Array;
+  /** Taken over from a host's own table, which yields to what is made by command. */
+  readonly cached: boolean;
+  /** To an address of the host itself. */
+  readonly local: boolean;
 }
 
 export interface RouteResult {
@@ -112,10 +118,16 @@ export class RouteTable {
     if (src === null) {
       return false;
     }
-    const m = this.#match(mark, prefix, bits);
-    const route: Route = { mark, prefix: m.prefix, prefixBits: bits, dev, gateway, src };
-    this.#cls.replace(newClsRule(m.match, bits + USER_PRIORITY, route), 0);
+    this.put({ mark, prefix, prefixBits: bits, dev, gateway, src, cached: false, local: false });
     return true;
+  }
+
+  /** Adds or replaces a route as it is. */
+  put(route: Route): void {
+    const { match, prefix } = this.#match(route.mark, route.prefix, route.prefixBits);
+    const cached = route.local ? LOCAL_PRIORITY : 0;
+    const priority = route.prefixBits + (route.cached ? cached : USER_PRIORITY);
+    this.#cls.replace(newClsRule(match, priority, { ...route, prefix }), 0);
   }
 
   /** Removes a route; null if there is none. */
@@ -136,12 +148,9 @@ export class RouteTable {
     return this.#cls.lookup(0, key, null)?.data ?? null;
   }
 
-  /**
-   * The route to an address. A source that is given must be an address of this host, which only
-   * routes of the system's table can say; so there is no route then.
-   */
+  /** The route to an address. A source that is given must be an address of this host. */
   lookup(mark: number, dst: Uint32Array, src: Uint32Array): RouteResult | null {
-    if (isSet(src)) {
+    if (isSet(src) && this.#find(mark, src)?.local !== true) {
       return null;
     }
     const r = this.#find(mark, dst);
@@ -153,11 +162,11 @@ export class RouteTable {
     let s = "Route Table:\n";
     for (const { data: r } of this.#cls.rules(null, 0)) {
       const bits = isMappedIpv4(r.prefix) ? r.prefixBits - MAPPED_PREFIX_BITS : r.prefixBits;
-      s += `User: ${formatIpv6Mapped(r.prefix)}/${bits}`;
+      s += `${r.cached ? "Cached" : "User"}: ${formatIpv6Mapped(r.prefix)}/${bits}`;
       s += r.mark !== 0 ? ` MARK ${r.mark}` : "";
       s += ` dev ${r.dev}`;
       s += isSet(r.gateway) ? ` GW ${formatIpv6Mapped(r.gateway)}` : "";
-      s += ` SRC ${formatIpv6Mapped(r.src)}\n`;
+      s += ` SRC ${formatIpv6Mapped(r.src)}${r.local ? " local" : ""}\n`;
     }
     return s;
   }

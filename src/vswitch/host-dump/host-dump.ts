@@ -45,6 +45,9 @@ export interface HostDump {
   dpifShow: DumpText | null;
   conntrack: DumpText | null;
   vsctlShow: DumpText | null;
+  /** Ways and neighbours of native tunnels. */
+  routes: DumpText | null;
+  neighbours: DumpText | null;
   /** The same dump in another version or from another file: not used. */
   readonly spare: { readonly name: string; readonly insteadOf: string }[];
 }
@@ -64,6 +67,8 @@ export function sortHostDump(inputs: readonly DumpInput[]): HostDump {
     dpifShow: null,
     conntrack: null,
     vsctlShow: null,
+    routes: null,
+    neighbours: null,
     spare: [],
   };
   const known = inputs.map((input) => {
@@ -111,6 +116,12 @@ function place(
       return;
     case "vsctl-show":
       dump.vsctlShow ??= text();
+      return;
+    case "routes":
+      dump.routes ??= text();
+      return;
+    case "neighbours":
+      dump.neighbours ??= text();
       return;
     case "manifest":
     case "save-script":

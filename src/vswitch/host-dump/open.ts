@@ -22,6 +22,7 @@ import {
   type ShownBridge,
 } from "./port-texts.ts";
 import { type FlowLine, loadTables } from "./tables.ts";
+import { loadTunnels } from "./tunnels.ts";
 
 /** The bridge that texts without a bridge's name belong to, when nothing else names one. */
 const NAMELESS_BRIDGE = "br0";
@@ -65,6 +66,7 @@ export function openHostDump(
       runCommandLine(vs, ["ovs-ofctl", "del-flows", name]);
     }
   }
+  loadTunnels(vs, dump, shown, notes);
   if (dump.conntrack !== null) {
     loadConnections(vs, dump.conntrack, notes);
   }

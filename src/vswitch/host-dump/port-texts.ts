@@ -18,13 +18,15 @@ export interface PortText {
 export interface ShownBridge {
   /** Type of its datapath. */
   readonly dpType: "system" | "netdev";
+  /** True if the host's kernel is the datapath: its local port is a device of the kernel. */
+  isKernel: boolean;
   readonly ports: PortText[];
 }
 
 /** Reads dpif/show: bridges by name. */
 export function parseDpifShow(text: string): Map<string, ShownBridge> {
   const bridges = new Map<string, ShownBridge>();
-  let ports: PortText[] = [];
+  let shown: ShownBridge | undefined;
   let dpType: ShownBridge["dpType"] = "system";
   for (const line of text.split("\n")) {
     if (/^\S/.test(line)) {
@@ -32,14 +34,17 @@ export function parseDpifShow(text: string): Map<string, ShownBridge> {
     }
     const bridge = /^ {2}(\S+):\s*$/.exec(line);
     if (bridge !== null) {
-      ports = [];
-      bridges.set(bridge[1] ?? "", { dpType, ports });
+      shown = { dpType, isKernel: false, ports: [] };
+      bridges.set(bridge[1] ?? "", shown);
       continue;
     }
     const m = /^ {4}(\S+) (\d+)\/(\d+|none): \(([\w-]+)(?:: (.*))?\)\s*$/.exec(line);
     if (m !== null) {
       const [, name = "", ofp, odp = "", type = "", options = ""] = m;
-      ports.push({
+      if (dpType === "system" && Number(ofp) === LOCAL && type === "internal" && shown) {
+        shown.isKernel = true;
+      }
+      shown?.ports.push({
         name,
         ofpPort: Number(ofp),
         odpPort: odp === "none" ? null : Number(odp),

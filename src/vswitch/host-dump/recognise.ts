@@ -45,6 +45,8 @@ const ROWS = [
     begins: /^[\w-]+@[\w.-]+: ?(hit:\d+ missed:\d+)?\n(\s+flows:[^\n]*\n)?\s+[\w.-]+:\n/,
   },
   { kind: "fdb", title: "fdb/show", begins: /^ port {2}VLAN {2}MAC {16}Age\n/ },
+  { kind: "routes", title: "ovs/route/show", begins: /^Route Table:\n/ },
+  { kind: "neighbours", title: "tnl/neigh/show", begins: /^IP {44}MAC {17}Bridge\n=/ },
   {
     kind: "conntrack",
     title: "connection table",
