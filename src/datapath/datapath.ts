@@ -17,7 +17,7 @@ import { ETH } from "../packet/ethernet.ts";
 import { PACKET_BYTES_MAX, type PacketBuf } from "../packet/packet.ts";
 import { VLAN_CFI, VLAN_VID_MASK } from "../packet/vlan.ts";
 import type { CtAction, CtProvider } from "./ct-provider.ts";
-import { DP_COUNTERS, type DpCounterName } from "./dp-counters.ts";
+import { DP_COUNTERS, DP_LOSSES, type DpCounterName } from "./dp-counters.ts";
 import {
   type ExecuteEnv,
   executeActions,
@@ -97,6 +97,11 @@ export interface DpStats {
   hitLookups: number;
   recirculations: number;
   outputs: number;
+  /** Packets that actions handed up. */
+  handedUp: number;
+  /** Packets that conntrack kept back, and complaints about headers: neither is a loss. */
+  held: number;
+  badHeaders: number;
 }
 
 /** One entry of a bond that the datapath spreads over itself. */
@@ -128,6 +133,8 @@ export class Datapath implements ExecuteEnv {
   readonly clock: Clock;
   readonly rng: Rng;
   readonly counters = new Counters(DP_COUNTERS);
+  /** Losses that have no name in Open vSwitch. */
+  readonly losses = new Counters(DP_LOSSES);
   readonly ports = new Map<number, DpPort>();
   readonly flows = new FlowCache();
   readonly stats: DpStats = {
@@ -141,6 +148,9 @@ export class Datapath implements ExecuteEnv {
     hitLookups: 0,
     recirculations: 0,
     outputs: 0,
+    handedUp: 0,
+    held: 0,
+    badHeaders: 0,
   };
   readonly meters = new Map<number, DpMeter>();
   readonly bonds = new Map<number, readonly BondEntry[]>();
@@ -249,12 +259,24 @@ export class Datapath implements ExecuteEnv {
       this.counters.inc("datapath_drop_rx_invalid_packet");
       return;
     }
+    const before = this.fates();
     this.input(p);
+    if (this.fates() === before) {
+      this.losses.inc("actions_ended");
+    }
+  }
+
+  /** What has become of packets so far: sent, lost, handed up or held. */
+  private fates(): number {
+    const { stats } = this;
+    const drops = this.counters.total - stats.badHeaders + this.losses.total;
+    return stats.outputs + drops + stats.handedUp + stats.held;
   }
 
   /** Executes actions on a packet that did not come in by a port (packet-out and the like). */
   execute(p: PacketBuf, actions: readonly OdpAction[], flow: FlowKey): void {
     if (p.size < ETH.HEADER_BYTES || p.size > PACKET_BYTES_MAX) {
+      this.losses.inc("execute_bad_size");
       return;
     }
     if (!p.rssValid) {
@@ -277,6 +299,7 @@ export class Datapath implements ExecuteEnv {
     }
     if (result !== EXTRACT.OK) {
       this.counters.inc(EXTRACT_COUNTERS[result] as DpCounterName);
+      this.stats.badHeaders++;
     }
     const hash = this.packetHash(p, key);
     const exact = this.flows.exact.lookup(key, hash);
@@ -383,7 +406,7 @@ export class Datapath implements ExecuteEnv {
       const cut = batch.trunc ? p.cutBytes : 0;
       p.end -= cut;
       if (port.netdev === null || port.netdev.send(p) !== null) {
-        this.counters.inc("netdev_send_error");
+        this.losses.inc("device_refused");
       }
       p.end += cut;
     }
@@ -398,6 +421,7 @@ export class Datapath implements ExecuteEnv {
     for (const p of batch.packets) {
       const entry = bond[p.rssHash & BOND_MASK];
       if (entry === undefined) {
+        this.losses.inc("no_bond_member");
         continue;
       }
       const one = PacketBatch.of(p);
@@ -465,6 +489,7 @@ export class Datapath implements ExecuteEnv {
   }
 
   userspace(batch: PacketBatch, action: UserspaceAction, steal: boolean): void {
+    this.stats.handedUp += batch.packets.length;
     for (const p of batch.packets) {
       const key = newKey();
       extract(p, key, this.vlanLimit);
@@ -478,7 +503,11 @@ export class Datapath implements ExecuteEnv {
   }
 
   conntrack(batch: PacketBatch, action: CtAction, flow: FlowKey): void {
+    const before = batch.packets.length;
     this.ct?.execute(batch, action, flow, this.clock.nowMs());
+    if (batch.packets.length < before) {
+      this.stats.held += before - batch.packets.length;
+    }
   }
 
   ctClear(p: PacketBuf): void {

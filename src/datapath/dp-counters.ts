@@ -18,7 +18,6 @@ export const DP_COUNTERS = counterTable("datapath", {
   datapath_drop_rx_invalid_packet: "received packet too short or too long",
   datapath_drop_sample_error: "not sampled",
   datapath_drop_nsh_decap_error: "network service header of an unknown packet",
-  netdev_send_error: "the device refused the packet",
   drop_action_of_pipeline: "dropped by the pipeline",
   drop_action_bridge_not_found: "dropped: bridge not found",
   drop_action_recursion_too_deep: "dropped: recursion too deep",
@@ -44,3 +43,18 @@ export type DpCounters = Counters<DpCounterName>;
 export const DROP_ACTION_COUNTERS: readonly DpCounterName[] = DP_COUNTERS.names.filter((n) =>
   n.startsWith("drop_action_"),
 );
+
+/**
+ * Losses that Open vSwitch does not count under any name: they are told apart here, and not shown by
+ * `coverage/show`.
+ */
+export const DP_LOSSES = counterTable("datapath losses", {
+  device_refused: "the device did not send the packet",
+  actions_ended: "the actions ended without sending the packet anywhere",
+  actions_too_deep: "actions nested too deep",
+  execute_bad_size: "a packet to execute actions on is too short or too long",
+  no_bond_member: "the bond has no member for the packet",
+});
+
+export type DpLossName = (typeof DP_LOSSES)["names"][number];
+export type DpLosses = Counters<DpLossName>;

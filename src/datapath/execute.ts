@@ -17,7 +17,7 @@ import { NSH, nshFirstWord, popNsh, pushNsh } from "../packet/nsh.ts";
 import { NO_OFS, type PacketBuf } from "../packet/packet.ts";
 import { ethPopVlan, ethPushVlan } from "../packet/vlan.ts";
 import type { CtAction } from "./ct-provider.ts";
-import { DROP_ACTION_COUNTERS, type DpCounters } from "./dp-counters.ts";
+import { DROP_ACTION_COUNTERS, type DpCounters, type DpLosses } from "./dp-counters.ts";
 import { executeSet, executeSetMasked } from "./execute-set.ts";
 import { type OdpAction, odpWord } from "./odp-action.ts";
 import { PacketBatch } from "./packet-batch.ts";
@@ -35,6 +35,7 @@ export type TnlPushAction = Extract<OdpAction, { kind: "tnl_push" }>;
 /** The datapath around the packets. */
 export interface ExecuteEnv {
   readonly counters: DpCounters;
+  readonly losses: DpLosses;
   readonly rng: Rng;
   /** Sends each packet, cut as asked; must not keep or change it. */
   output(batch: PacketBatch, port: number): void;
@@ -61,6 +62,7 @@ export function executeActions(
   depth = 0,
 ): void {
   if (depth > EXECUTE_DEPTH_MAX) {
+    env.losses.inc("actions_too_deep", batch.packets.length);
     return;
   }
   const n = actions.length;

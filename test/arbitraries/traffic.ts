@@ -19,6 +19,8 @@ export interface TrafficOptions {
   readonly underlay: readonly string[];
   /** One in so many frames is damaged; 0: none. */
   readonly damageOneIn: number;
+  /** One in so many frames comes in where its sender does not live. */
+  readonly movedOneIn: number;
 }
 
 const MEMORY = 48;
@@ -27,7 +29,6 @@ const HOSTS = 6;
 const HOST_OUI = 0x50;
 /** Hosts with higher numbers are behind the underlay. */
 const REMOTE = 20;
-const MOVED_ONE_IN = 60;
 const [FIN, SYN, RST, PSH, ACK] = [1, 2, 4, 8, 16];
 const SERVICES = [80, 443, 53, 21, 69, 4789, 6081, 2152, 5000] as const;
 
@@ -277,7 +278,7 @@ export class Traffic {
       return { port, frame };
     }
     const home = ports[(frame[11] ?? 0) % ports.length] ?? port;
-    return { port: this.r(MOVED_ONE_IN) === 0 ? port : home, frame };
+    return { port: this.r(this.options.movedOneIn) === 0 ? port : home, frame };
   }
 
   /** Only who lives behind the underlay answers from there, most of the time. */
@@ -285,7 +286,7 @@ export class Traffic {
     if (frame[6] !== HOST_OUI) {
       return false; // who is not there does not answer
     }
-    if (!this.options.underlay.includes(port) || this.r(MOVED_ONE_IN) === 0) {
+    if (!this.options.underlay.includes(port) || this.r(this.options.movedOneIn) === 0) {
       return true;
     }
     const inner = layersOf(frame).findLast((l) => l.kind === "eth");
@@ -493,7 +494,7 @@ export class Traffic {
   private damage(frame: Uint8Array): Uint8Array {
     const { r } = this;
     const layers = layersOf(frame);
-    const layer = layers.length > 0 ? this.one(layers) : null;
+    const layer = this.one(layers.slice(layers.length > 1 && r(4) > 0 ? 1 : 0)) ?? null;
     const at = Math.min(frame.length - 1, (layer?.at ?? 0) + r(24));
     const f = frame.slice();
     switch (r(8)) {

@@ -2,7 +2,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { type ExecuteEnv, executeActions } from "../../src/datapath/execute.ts";
-import { DP_COUNTERS } from "../../src/datapath/dp-counters.ts";
+import { DP_COUNTERS, DP_LOSSES } from "../../src/datapath/dp-counters.ts";
 import type { OdpAction } from "../../src/datapath/odp-action.ts";
 import { parseOdpActions } from "../../src/datapath/odp-text-parse-actions.ts";
 import { PacketBatch } from "../../src/datapath/packet-batch.ts";
@@ -19,6 +19,7 @@ import { anyFrame, goodFrame, packetOf } from "../arbitraries/frames.ts";
 /** Notes what leaves: "port:hex". */
 class Recorder implements ExecuteEnv {
   readonly counters = new Counters(DP_COUNTERS);
+  readonly losses = new Counters(DP_LOSSES);
   readonly rng = new SeededRng(1);
   readonly out: string[] = [];
 

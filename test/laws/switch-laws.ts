@@ -20,7 +20,7 @@ import type { DatapathPair } from "../../src/vswitch/packets.ts";
 import { sameActions } from "../../src/vswitch/same-actions.ts";
 import { layersOf, u16, wrongSums } from "../arbitraries/layers.ts";
 import { type Pick, seeded } from "../arbitraries/matches.ts";
-import { type Arrival, Traffic, type TrafficOptions } from "../arbitraries/traffic.ts";
+import { type Arrival, Traffic } from "../arbitraries/traffic.ts";
 import { HOST_PORTS, UNDERLAY_PORTS, World } from "../arbitraries/worlds.ts";
 
 export type Notes = Map<string, number>;
@@ -33,9 +33,11 @@ export function note(notes: Notes, what: string, by = 1): void {
 const BURST = 20;
 const GTPU_PORT = 2152;
 
-export function trafficFor(r: Pick, damageOneIn: number): Traffic {
-  const options: TrafficOptions = { ports: HOST_PORTS, underlay: UNDERLAY_PORTS, damageOneIn };
-  return new Traffic(r, options);
+const MOVED_ONE_IN = 60;
+
+export function trafficFor(r: Pick, damageOneIn: number, movedOneIn = MOVED_ONE_IN): Traffic {
+  const ports = { ports: HOST_PORTS, underlay: UNDERLAY_PORTS };
+  return new Traffic(r, { ...ports, damageOneIn, movedOneIn });
 }
 
 /** Frames for a world; answers go by what `world` sends. */
@@ -333,7 +335,7 @@ export function checksumsStayRight(seed: number, frames: number, notes: Notes): 
  * Open vSwitch fills in the length of GTP-U after it has computed the UDP checksum around it, and so
  * do we: that checksum is not asked for. (ovs: lib/netdev-native-tnl.c netdev_gtpu_push_header)
  */
-function wrongButForGtpu(frame: Uint8Array): string[] {
+export function wrongButForGtpu(frame: Uint8Array): string[] {
   const gtpu = layersOf(frame).filter(
     (l) => l.kind === "udp" && u16(frame, l.at + 2) === GTPU_PORT,
   );

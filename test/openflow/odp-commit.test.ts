@@ -1,7 +1,7 @@
 // Committing changes as datapath actions: what the actions do to a packet is what was asked for.
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { DP_COUNTERS } from "../../src/datapath/dp-counters.ts";
+import { DP_COUNTERS, DP_LOSSES } from "../../src/datapath/dp-counters.ts";
 import { type ExecuteEnv, executeActions } from "../../src/datapath/execute.ts";
 import type { OdpAction } from "../../src/datapath/odp-action.ts";
 import { odpFlowKeyToFlow } from "../../src/datapath/odp-flow.ts";
@@ -18,6 +18,7 @@ import { goodFrame } from "../arbitraries/frames.ts";
 
 class Deaf implements ExecuteEnv {
   readonly counters = new Counters(DP_COUNTERS);
+  readonly losses = new Counters(DP_LOSSES);
   readonly rng = new SeededRng(1);
   output(): void {}
   lbOutput(): void {}

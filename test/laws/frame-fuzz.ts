@@ -1,0 +1,203 @@
+// Worlds under long traffic, a part of it damaged, with the laws on: what costs little is asked of each
+// frame, what costs much of a sample.
+//
+// A world is judged while it runs (nothing throws, nothing vanishes, checksums of a world without
+// damage, soundness of some megaflows, limits) and when its traffic is over: once all is flushed and
+// has aged, no flow, connection, fragment, address or recirculation id is left.
+
+import { formatHex } from "../../src/lib/bytes.ts";
+import { layersOf } from "../arbitraries/layers.ts";
+import { type Pick, seeded } from "../arbitraries/matches.ts";
+import type { Arrival, Traffic } from "../arbitraries/traffic.ts";
+import { World } from "../arbitraries/worlds.ts";
+import {
+  cachesChangeNothing,
+  checkMegaflows,
+  note,
+  type Notes,
+  trafficFor,
+  wrongButForGtpu,
+} from "./switch-laws.ts";
+
+/** Frames that a world gets. */
+export const WORLD_FRAMES = 4000;
+/** Frames that wait at once, fewer than a device holds. */
+const BURST = 32;
+/** Bursts between two looks at megaflows, and what is looked at. */
+const SOUND_EVERY = 24;
+const SOUND_SAMPLES = 3;
+/** One world in so many is restless, is without damage, is compared with one without caches. */
+const RESTLESS_ONE_IN = 12;
+const CLEAN_ONE_IN = 5;
+const TWIN_ONE_IN = 60;
+const TWIN_FRAMES = 60;
+const DAMAGED_ONE_IN = 4;
+/** Longer than anything in the switch lives without traffic, in steps that let it be noticed. */
+const LONG_MS = 700_000;
+const LONG_STEPS = 70;
+
+/** Gives a world `frames` frames; answers what does not hold. */
+export function fuzzWorld(seed: number, frames: number, notes: Notes): string | null {
+  const run = new FuzzRun(seed, notes);
+  try {
+    const wrong = run.traffic(frames) ?? run.aftermath();
+    if (wrong !== null || seed % TWIN_ONE_IN !== 0) {
+      return wrong;
+    }
+    note(notes, "worlds with a twin");
+    return cachesChangeNothing(seed, TWIN_FRAMES, notes);
+  } catch (e) {
+    const text = e instanceof Error ? (e.stack ?? e.message) : String(e);
+    return `${text}\nlast frames:\n${run.lastFrames()}`;
+  }
+}
+
+class FuzzRun {
+  private readonly notes: Notes;
+  private readonly r: Pick;
+  private readonly world: World;
+  private readonly source: Traffic;
+  private readonly clean: boolean;
+  private last: Arrival[] = [];
+  private wrong: string | null = null;
+  private sent = 0;
+
+  constructor(seed: number, notes: Notes) {
+    this.notes = notes;
+    this.r = seeded(Math.imul(seed, 0x9e3779b1));
+    const calm = seed % RESTLESS_ONE_IN !== 0;
+    this.clean = seed % CLEAN_ONE_IN === 0;
+    this.world = new World(seeded(seed), calm);
+    const movedOneIn = calm ? 2 ** 30 : BURST;
+    this.source = trafficFor(seeded(seed + 1), this.clean ? 0 : DAMAGED_ONE_IN, movedOneIn);
+    this.world.onSent = (port, frame) => this.onSent(port, frame);
+    note(notes, `worlds ${calm ? "calm" : "restless"}`);
+  }
+
+  private onSent(port: string, frame: Uint8Array): void {
+    this.sent++;
+    this.source.sent(port, frame);
+    if (this.sent % BURST === 0) {
+      for (const l of layersOf(frame)) {
+        note(this.notes, `sent layers: ${l.quoted ? "quoted " : ""}${l.kind}`);
+      }
+    }
+    if (this.clean && this.wrong === null) {
+      const bad = wrongButForGtpu(frame);
+      this.wrong = bad.length === 0 ? null : `${bad.join(", ")} on ${port}: ${formatHex(frame)}`;
+    }
+  }
+
+  lastFrames(): string {
+    return this.last.map((a) => `${a.port} ${formatHex(a.frame)}`).join("\n");
+  }
+
+  traffic(frames: number): string | null {
+    const { world, r } = this;
+    for (let n = 0; n < frames; n += BURST) {
+      this.last = [];
+      for (let i = 0; i < BURST && n + i < frames; i++) {
+        const a = this.source.next();
+        this.last.push(a);
+        world.give(a.port, a.frame);
+      }
+      const before = this.fates();
+      world.vs.packets?.run();
+      note(this.notes, "frames in", this.last.length);
+      const wrong = this.wrong ?? this.vanished(before, this.last.length) ?? this.limits();
+      if (wrong !== null) {
+        return `${wrong}\nafter frames:\n${this.lastFrames()}`;
+      }
+      if ((n / BURST) % SOUND_EVERY === SOUND_EVERY - 1) {
+        const unsound = checkMegaflows(world, r, this.notes, SOUND_SAMPLES);
+        if (unsound !== null) {
+          return unsound;
+        }
+      }
+      world.warp(r(40) === 0 ? 1 + r(20_000) : r(60));
+    }
+    this.coverage();
+    return null;
+  }
+
+  /** What can become of a frame, summed. */
+  private fates(): number {
+    let sum = 0;
+    for (const { dp } of this.world.pairs()) {
+      const { stats } = dp;
+      sum += stats.outputs + stats.handedUp + stats.held - stats.badHeaders;
+      sum += dp.counters.total + dp.losses.total;
+    }
+    return sum;
+  }
+
+  /** Each frame is sent, counted as lost, held or handed up. */
+  private vanished(before: number, given: number): string | null {
+    const fates = this.fates() - before;
+    return fates < given ? `${given} in, ${fates} accounted for` : null;
+  }
+
+  private limits(): string | null {
+    const { vs } = this.world;
+    for (const { dp, ct, udpif } of this.world.pairs()) {
+      if (ct.ipf.nFrags > ct.ipf.maxFrags || ct.ipf.nFrags < 0) {
+        return `${ct.ipf.nFrags} fragments`;
+      }
+      if (ct.count > ct.maxConns || dp.flows.size > 2 * udpif.flowLimit) {
+        return `${ct.count} connections, ${dp.flows.size} megaflows`;
+      }
+    }
+    for (const br of vs.bridges.values()) {
+      if (br.xbridge.ml.size > br.xbridge.ml.maxEntries) {
+        return `${br.xbridge.ml.size} addresses`;
+      }
+    }
+    return null;
+  }
+
+  /** What the world has gone through, before it is over. */
+  private coverage(): void {
+    const { notes } = this;
+    for (const { dp, ct } of this.world.pairs()) {
+      for (const f of dp.flows.values()) {
+        for (const a of f.actions) {
+          note(notes, `actions: ${a.kind}`);
+        }
+      }
+      for (const set of [dp.counters, dp.losses, ct.counters]) {
+        for (const c of set.snapshot()) {
+          note(notes, `counted: ${c.name}`, c.count);
+        }
+      }
+      for (const [what, n] of Object.entries(dp.stats)) {
+        note(notes, `datapath: ${what}`, Number(n));
+      }
+      note(notes, "connections", ct.count);
+      const states = [...ct.list(null, this.world.vs.clock.nowMs())];
+      note(notes, "connections translated", states.filter((c) => c.natAction !== 0).length);
+    }
+  }
+
+  /** Nothing is left of what is over. */
+  aftermath(): string | null {
+    const { world } = this;
+    world.onSent = () => {};
+    world.run("ovs-appctl", "dpctl/flush-conntrack");
+    for (let i = 0; i < LONG_STEPS; i++) {
+      world.warp(LONG_MS / LONG_STEPS);
+    }
+    for (const { dp, ct } of world.pairs()) {
+      ct.ipf.clean(world.vs.clock.nowMs());
+      if (dp.flows.size + ct.count + ct.ipf.nFrags > 0) {
+        const left = `${dp.flows.size} megaflows, ${ct.count} connections`;
+        return `left over: ${left}, ${ct.ipf.nFrags} fragments`;
+      }
+    }
+    const { recircs } = world.vs;
+    if (recircs.size > 0) {
+      return `left over: ${recircs.size} recirculation ids`;
+    }
+    const macs = [...world.vs.bridges.values()].reduce((n, br) => n + br.xbridge.ml.size, 0);
+    return macs > 0 ? `left over: ${macs} addresses` : null;
+  }
+}
