@@ -365,8 +365,15 @@ export class Packets implements PacketPath {
     }
   }
 
-  /** A packet may have taught the switch something that flows depend on. */
+  /**
+   * A packet may have taught the switch something that flows depend on. Flows follow when the port's
+   * next packet has been taken: an answer that is already there, such as that of a neighbour, is seen
+   * before them (ovs: type_run runs the datapath before it revalidates).
+   */
   afterPacket(udpif: Udpif): void {
+    if (udpif.revalidateIsNeeded) {
+      udpif.dump();
+    }
     const nowMs = this.vs.clock.nowMs();
     for (const bridge of this.vs.bridges.values()) {
       const macs = bridge.xbridge.ml.run(nowMs);
@@ -374,9 +381,6 @@ export class Packets implements PacketPath {
       if (macs || groups) {
         this.needRevalidate();
       }
-    }
-    if (udpif.revalidateIsNeeded) {
-      udpif.dump();
     }
   }
 }
