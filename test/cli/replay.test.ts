@@ -348,7 +348,7 @@ describe("captures", () => {
     expect(r.packets).toBe(81);
     expect(r.drops.map((d) => [d.counter, d.packets])).toEqual([
       ["datapath_drop_rx_invalid_packet", 14],
-      ["netdev_send_error", 1],
+      ["device_refused", 1],
     ]);
     const more = await report("--from", FORWARD, "--in", `1=${pcap(frames)}`, "--mtu", "9000");
     expect(more.drops.map((d) => d.counter)).toEqual(["datapath_drop_rx_invalid_packet"]);

@@ -3,7 +3,7 @@
 // Texts are those that the switch's own commands print: megaflows as dpctl/dump-flows, connections
 // as dpctl/dump-conntrack, the first packet of a class as ofproto/trace shows it.
 
-import { DP_COUNTERS } from "../../datapath/dp-counters.ts";
+import { DP_COUNTERS, DP_LOSSES } from "../../datapath/dp-counters.ts";
 import { formatConn } from "../../datapath/ct-text.ts";
 import { sumCounters } from "../../lib/counters.ts";
 import { formatOdpActions } from "../../datapath/odp-text-actions.ts";
@@ -166,22 +166,17 @@ function traceSteps(replay: Replay, p: FlowPath): TraceStep[] {
 
 /** Counters of packets that were lost, and the others that are not 0. */
 function countersOf(replay: Replay): Pick<SwitchReport, "drops" | "counters"> {
-  const rows = sumCounters(replay.pairs.flatMap(({ dp, ct }) => [dp.counters, ct.counters]));
+  const sets = replay.pairs.flatMap(({ dp, ct }) => [dp.counters, dp.losses, ct.counters]);
+  const rows = sumCounters(sets);
   const shown = rows.filter((r) => r.count > 0);
   const plain = (r: { name: string; text: string; count: number }): ReplayDrop => ({
     counter: r.name,
     text: r.text,
     packets: r.count,
   });
-  const isDrop = (name: string) => name in DP_COUNTERS.index && !name.startsWith("miniflow_");
+  const isDrop = (name: string) =>
+    (name in DP_COUNTERS.index && !name.startsWith("miniflow_")) || name in DP_LOSSES.index;
   const drops = shown.filter((r) => isDrop(r.name)).map(plain);
-  if (replay.noOutput > 0) {
-    drops.push({
-      counter: "replay_no_output",
-      text: "the actions send it nowhere",
-      packets: replay.noOutput,
-    });
-  }
   drops.sort((a, b) => b.packets - a.packets);
   return { drops, counters: shown.filter((r) => !isDrop(r.name)).map(plain) };
 }

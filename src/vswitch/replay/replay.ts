@@ -80,8 +80,6 @@ export class Replay {
   bytes = 0;
   delivered = 0;
   held = 0;
-  /** Packets that no action sent anywhere and no counter of the switch tells of. */
-  noOutput = 0;
   /** Packets that left by ports. */
   sent = 0;
   /** Time of the packet, or the turn, that is handled now. */
@@ -171,7 +169,6 @@ export class Replay {
     this.bytes += size;
     port.count(size);
     const { dp, udpif, ct } = port.pair;
-    const dropsBefore = dp.counters.total;
     const sentBefore = this.sent;
     const upcallsBefore = paths.upcalls;
     const fragmentsBefore = fragmentsOf(ct);
@@ -192,8 +189,6 @@ export class Replay {
       if (path !== null) {
         path.held++;
       }
-    } else if (dp.counters.total === dropsBefore) {
-      this.noOutput++;
     }
     if (paths.upcalls !== upcallsBefore) {
       if (udpif.dp.flows.size <= REVALIDATE_AT_ONCE_MAX) {
