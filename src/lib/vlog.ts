@@ -204,7 +204,10 @@ export class Vlog {
   private readonly limits = new Map<string, LogRateLimit>();
   private append: ((line: string) => void) | undefined;
   private fileName: string | undefined;
-  private count = 0;
+  /** Messages so far of each thread. */
+  private readonly counts = new Map<string, number>();
+  private readonly said = new Set<string>();
+  private thread = "";
 
   constructor(clock: Clock) {
     this.clock = clock;
@@ -250,7 +253,7 @@ export class Vlog {
     if (!this.enabled(module, level) || this.append === undefined) {
       return;
     }
-    this.count++;
+    this.counts.set(this.thread, (this.counts.get(this.thread) ?? 0) + 1);
     this.append(`${this.formatLine(module, level, text)}\n`);
   }
 
@@ -272,6 +275,22 @@ export class Vlog {
 
   dbg(module: LogModule, text: string): void {
     this.log(module, "dbg", text);
+  }
+
+  /** What `f` logs counts as logged by the thread of a name; "" is the main one. */
+  inThread(name: string, f: () => void): void {
+    const { thread } = this;
+    this.thread = name;
+    f();
+    this.thread = thread;
+  }
+
+  /** Logs the first time that it is called with that text, or never. */
+  once(module: LogModule, level: LogLevel, text: string): void {
+    if (!this.said.has(text)) {
+      this.said.add(text);
+      this.log(module, level, text);
+    }
   }
 
   /**
@@ -347,7 +366,7 @@ export class Vlog {
       case "d":
         return formatTime(arg ?? "%Y-%m-%d %H:%M:%S.###", this.clock.wallMs());
       case "N":
-        return String(this.count);
+        return String(this.counts.get(this.thread) ?? 0);
       case "c":
         return module;
       case "p":
@@ -357,7 +376,9 @@ export class Vlog {
       case "n":
         return "\n";
       case "t":
-        return "main";
+        return this.thread === "" ? "main" : this.thread;
+      case "T":
+        return this.thread === "" ? "" : `(${this.thread})`;
       case "A":
         return "ovs-vswitchd";
       case "r":

@@ -17,12 +17,16 @@ import { formatIpv6Mapped, isMappedIpv4 } from "../lib/address.ts";
 import { bswap32 } from "../lib/bytes.ts";
 import { hashWords } from "../lib/hash.ts";
 import { OvsMap } from "../lib/hmap.ts";
+import type { Vlog } from "../lib/vlog.ts";
 import { formatAltHex, formatAltHex64 } from "../lib/number.ts";
+import { formatFlow } from "./flow-format.ts";
 import type { TunnelConfig, TunnelType } from "./tunnel-config.ts";
 import { ODPP_NONE, type PtMode, type XlateConfig, type XPort } from "./xbridge.ts";
 
 /** Of warnings about packets of tunnels. */
 export const TUNNEL_LIMIT = { name: "tunnel", rate: 1, burst: 5 } as const;
+/** Of what is said about each translation of one. */
+export const TUNNEL_DEBUG_LIMIT = { name: "tunnel_dbg", rate: 60, burst: 60 } as const;
 
 const ECN_MASK = 3;
 const ECN_CE = 3;
@@ -193,11 +197,9 @@ export function tnlPortShouldReceive(flow: FlowKey): boolean {
 
 /** The port that a packet which came by a tunnel belongs to; in_port is a datapath port. */
 export function tnlPortReceive(xcfg: XlateConfig, flow: FlowKey): XPort | null {
-  const found = xcfg.tunnels.find(flow)?.xport ?? null;
-  if (found === null) {
-    xcfg.onStrayTunnelPacket?.(flow);
-  }
-  return found;
+  const found = xcfg.tunnels.find(flow);
+  xcfg.onTunnelPacket?.(found, flow);
+  return found?.xport ?? null;
 }
 
 /** Takes a congestion mark of the outer header over. False if the packet must be dropped. */
@@ -320,6 +322,20 @@ const PT_TEXT: Readonly<Record<PtMode, string>> = {
   legacy_l2: "legacy_l2",
   legacy_l3: "legacy_l3",
 };
+
+/** The same, and what it did to the flow in the log. */
+export function tnlPortSendLogged(log: Vlog, xport: XPort, flow: FlowKey, wc: FlowKey): number {
+  const t = xport.tunnel;
+  if (t === null || log.drops("tunnel", "dbg", TUNNEL_DEBUG_LIMIT)) {
+    return tnlPortSend(xport, flow, wc);
+  }
+  const tab = xport.xbridge.tunTable;
+  const before = formatFlow(flow, null, tab);
+  const odpPort = tnlPortSend(xport, flow, wc);
+  const after = formatFlow(flow, null, tab);
+  log.dbg("tunnel", `flow sent\n${formatTunnelPort(t)}\n pre: ${before}\npost: ${after}`);
+  return odpPort;
+}
 
 /** What a port asks for, as logs and ofproto/list-tunnels show it. */
 export function formatTunnelMatch(t: TunnelPort): string {

@@ -286,8 +286,8 @@ export interface XlateConfig {
   readonly native: NativeTunnels;
   /** Lends keys to translations. */
   readonly keys: KeyPool;
-  /** Told of packets that came by a tunnel that no port stands for; in_port is the datapath's. */
-  onStrayTunnelPacket: ((key: FlowKey) => void) | null;
+  /** Told of packets that came by a tunnel, with its port if there is one; in_port is the datapath's. */
+  onTunnelPacket: ((port: TunnelPort | null, key: FlowKey) => void) | null;
 }
 
 export function newXlateConfig(): XlateConfig {
@@ -298,7 +298,7 @@ export function newXlateConfig(): XlateConfig {
     tunnels: new TunnelPorts(),
     native: new NativeTunnels(),
     keys: new KeyPool(),
-    onStrayTunnelPacket: null,
+    onTunnelPacket: null,
   };
 }
 

@@ -217,12 +217,16 @@ function translate(ctx: XlateCtx, actions: readonly Action[] | null): void {
       return;
     }
   }
+  ctx.xbridge.ofproto.log.once("ofproto_dpif_xlate", "dbg", BACKLOG_TEXT);
   if (odpActionsOversized(ctx.odp)) {
     ctx.slow |= SLOW.ACTION;
   }
   maskGeneve(ctx);
   wcFinish(ctx);
 }
+
+/** What the first translation finds out about the host (ovs: netdev_max_backlog). */
+const BACKLOG_TEXT = "/proc/sys/net/core/netdev_max_backlog: using 1000 max_backlog";
 
 /** Errors with which the megaflow is finished all the same: the packet is dropped on purpose. */
 const SOFT_ERRORS: ReadonlySet<string> = new Set(["congestion_drop", "forwarding_disabled"]);

@@ -179,6 +179,9 @@ function addToOfproto(br: Bridge, d: Device, request: number | null) {
   if (odpPort === ODPP_NONE && d.type !== "patch") {
     return "File too large";
   }
+  if (odpPort !== ODPP_NONE && backer.ports.get(odpPort)?.users === 1) {
+    dpifDebug(br, `added ${d.name} as port ${odpPort}`);
+  }
   const ofport = addPort(ofproto, { name: d.name, type: d.type, request, netdev: netdevInfo(d) });
   if (ofport === null) {
     backer.deletePort(odpPort);
@@ -199,6 +202,13 @@ function addToOfproto(br: Bridge, d: Device, request: number | null) {
   vs.xcfg.portsById.set(xport.id, xport);
   setPortEnable(ofproto, ofport, true);
   return { ofport, xport };
+}
+
+const DPIF_LIMIT = { name: "dpif_message", rate: 600, burst: 600 };
+
+function dpifDebug(br: Bridge, text: string): void {
+  const { type, name } = br.backer;
+  br.vs.log.logRl("dpif", "dbg", DPIF_LIMIT, `${type}@${name}: ${text}`);
 }
 
 /** Makes a tunnel known to translation; false if another one is just like it. */
@@ -270,6 +280,12 @@ export function destroyIface(br: Bridge, iface: Iface): void {
   vs.xcfg.portsById.delete(xport.id);
   removePort(ofproto, ofport);
   backer.deletePort(xport.odpPort);
+  if (xport.odpPort !== ODPP_NONE && !backer.ports.has(xport.odpPort)) {
+    dpifDebug(br, `port_del(${xport.odpPort})`);
+    if (br.row !== undefined) {
+      dpifDebug(br, `failed to query port ${device.name}: No such device`);
+    }
+  }
   br.ifaces.delete(iface.name);
   port.ifaces.splice(port.ifaces.indexOf(iface), 1);
   closeDevice(vs, device);

@@ -6,7 +6,12 @@ import { type FlowKey, K } from "../flow/flow-key.ts";
 import { formatFlow } from "../openflow/flow-format.ts";
 import { TraceFormatter } from "../openflow/trace-text.ts";
 import { ofprotoTrace } from "../openflow/trace-run.ts";
-import { TUNNEL_LIMIT } from "../openflow/tunnel-ports.ts";
+import {
+  formatTunnelPort,
+  TUNNEL_DEBUG_LIMIT,
+  TUNNEL_LIMIT,
+  type TunnelPort,
+} from "../openflow/tunnel-ports.ts";
 import type { XBridge } from "../openflow/xbridge.ts";
 import type { PacketBuf } from "../packet/packet.ts";
 import type { VSwitch } from "./vswitch.ts";
@@ -34,13 +39,22 @@ export function logTooDeep(vs: VSwitch, xbridge: XBridge, packet: PacketBuf, flo
   vs.log.warn("ofproto_dpif_upcall", new TraceFormatter(null).format(result));
 }
 
-/** A packet came by a tunnel that no port stands for; `key` is as the datapath has it. */
-export function logStrayTunnelPacket(vs: VSwitch, key: FlowKey): void {
-  if (vs.log.drops("tunnel", "warn", TUNNEL_LIMIT)) {
+/** A packet came by a tunnel, with or without a port for it; `key` is as the datapath has it. */
+export function logTunnelPacket(vs: VSwitch, port: TunnelPort | null, key: FlowKey): void {
+  const { log } = vs;
+  const dropped =
+    port === null
+      ? log.drops("tunnel", "warn", TUNNEL_LIMIT)
+      : log.drops("tunnel", "dbg", TUNNEL_DEBUG_LIMIT);
+  if (dropped) {
     return;
   }
   const flow = key.slice();
   flow[K.in_port.word] = (flow[K.in_port.word] as number) & 0xffff;
   const text = formatFlow(flow);
-  vs.log.warn("tunnel", `receive tunnel port not found (${text})`);
+  if (port === null) {
+    log.warn("tunnel", `receive tunnel port not found (${text})`);
+  } else {
+    log.dbg("tunnel", `tunnel port ${formatTunnelPort(port)}\n receive from flow ${text}`);
+  }
 }

@@ -36,6 +36,7 @@ import { knownConnection } from "./ct-trace.ts";
 import { setMetadataFromFlow } from "./packet-flow.ts";
 import { packetMetadata } from "./packet-metadata.ts";
 import { logTooDeep, UPCALL_LIMIT } from "./packet-log.ts";
+import { DpifLog, REVALIDATOR } from "./dpif-log.ts";
 import type { PacketPath } from "./packet-path.ts";
 import { receiveSpecial } from "./port-protocols.ts";
 import { resumePacket } from "./resume.ts";
@@ -99,6 +100,7 @@ export class Packets implements PacketPath {
     dp.onWarning = (text) => vs.log.warn("dpif_netdev", text);
     const udpif = new Udpif(this.host(), dp);
     dp.upcalls = udpif;
+    udpif.dpifLog = new DpifLog(vs, dp);
     vs.coverage.include(dp.counters);
     vs.coverage.include(ct.counters);
     backer.listen({
@@ -138,6 +140,7 @@ export class Packets implements PacketPath {
       toController: (xbridge, p, key, action) => this.toController(xbridge, p, key, action),
       special: (xport, slow, p, key) => this.special(xport, slow, p, key),
       tooDeep: (xbridge, p, key) => logTooDeep(vs, xbridge, p, key),
+      asRevalidator: (f) => vs.log.inThread(REVALIDATOR, f),
       log: (level, text) => vs.log.logRl("ofproto_dpif_upcall", level, UPCALL_LIMIT, text),
     };
   }
@@ -197,7 +200,7 @@ export class Packets implements PacketPath {
 
   packetOut(bridge: Bridge, po: PacketOut, _version: number): OfpErr | null {
     const { vs } = this;
-    const { dp } = this.pair(bridge.backer);
+    const { dp, udpif } = this.pair(bridge.backer);
     const packet = PacketBuf.of(po.packet, getU(po.flowMetadata.flow, K.packet_type));
     const flow = newKey();
     extract(packet, flow, dp.vlanLimit);
@@ -244,6 +247,7 @@ export class Packets implements PacketPath {
     );
     setMetadataFromFlow(packet.md, flow);
     packet.md.inPort = odpPortOf(bridge.xbridge, get(flow, K.in_port));
+    udpif.dpifLog?.executed(packet, flow, xout.odp);
     dp.execute(packet, xout.odp, flow);
     for (const id of xout.recircIds) {
       vs.recircs.unref(id);

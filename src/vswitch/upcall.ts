@@ -22,6 +22,7 @@ import { type CacheEffects, pushStats, type XlateCache } from "../openflow/xlate
 import type { FlowStats, XlateOut } from "../openflow/xlate-ctx.ts";
 import { xlateLookup } from "../openflow/xlate-lookup.ts";
 import { xlateActions } from "../openflow/xlate.ts";
+import type { DpifLog } from "./dpif-log.ts";
 import { sameActions } from "./same-actions.ts";
 import { rememberedKey } from "./ukey-key.ts";
 
@@ -91,6 +92,9 @@ class Ukey {
   }
 }
 
+/** Flows that revalidation fetches, works on and writes back together (ovs: REVALIDATE_MAX_BATCH). */
+export const REVALIDATE_BATCH = 50;
+
 /** What upcalls need of the switch around them. */
 export interface UdpifHost {
   readonly xcfg: XlateConfig;
@@ -105,6 +109,8 @@ export interface UdpifHost {
   /** A translation failed at a limit: the packet with its key, in_port being an OpenFlow port. */
   tooDeep(xbridge: XBridge, p: PacketBuf, key: FlowKey): void;
   log(level: LogLevel, text: string): void;
+  /** Does something as the thread that revalidates. */
+  asRevalidator(f: () => void): void;
 }
 
 export class Udpif implements UpcallHandler {
@@ -117,6 +123,8 @@ export class Udpif implements UpcallHandler {
   maxIdleMs = MAX_IDLE_MS;
   flowLimitMax = FLOW_LIMIT_MAX;
   watcher: UpcallWatcher | null = null;
+  /** Told what becomes of flows. */
+  dpifLog: DpifLog | null = null;
   private readonly host: UdpifHost;
   private revalSeq = 1;
   private dumpedSeq = 1;
@@ -148,6 +156,7 @@ export class Udpif implements UpcallHandler {
 
   miss(p: PacketBuf, key: FlowKey): MissResult | null {
     const { host } = this;
+    this.dpifLog?.upcall("miss", p, key);
     const found = xlateLookup(host.xcfg, host.recircs, this.dp.type, key);
     if (typeof found === "string") {
       this.watcher?.translated(key, null);
@@ -210,6 +219,7 @@ export class Udpif implements UpcallHandler {
       this.unrefAll(owner.recircIds, owner.keyRecircId);
     } else {
       owner.flow = flow;
+      this.dpifLog?.changed(flow, null);
       this.watcher?.installed(flow);
     }
   }
@@ -217,6 +227,7 @@ export class Udpif implements UpcallHandler {
   userspace(p: PacketBuf, key: FlowKey, action: UserspaceAction): readonly OdpAction[] | null {
     const cookie = action.cookie;
     const xbridge = this.host.bridgeByName(action.bridge);
+    this.dpifLog?.upcall("action", p, key);
     if (cookie === null || xbridge === null) {
       this.host.log("info", "upcall could not find ofproto");
       return null;
@@ -339,6 +350,10 @@ export class Udpif implements UpcallHandler {
 
   /** Goes through all megaflows: credits, deletes, revalidates. */
   dump(): void {
+    this.host.asRevalidator(() => this.dumpFlows());
+  }
+
+  private dumpFlows(): void {
     const nowMs = this.host.nowMs();
     this.lastDumpMs = nowMs;
     this.dumpedSeq = this.revalSeq;
@@ -352,16 +367,25 @@ export class Udpif implements UpcallHandler {
     const killAll = n > this.flowLimit * 2;
     const maxIdle = n > this.flowLimit ? MAX_IDLE_OVER_LIMIT_MS : this.maxIdleMs;
     const seq = this.revalSeq;
-    for (const flow of [...this.dp.flows.values()]) {
-      const ukey = flow.owner;
-      if (!flow.alive || !(ukey instanceof Ukey)) {
-        continue;
+    const log = this.dpifLog?.isOn === true ? this.dpifLog : null;
+    const all = [...this.dp.flows.values()].filter((f) => f.alive && f.owner instanceof Ukey);
+    for (let at = 0; at < all.length; at += REVALIDATE_BATCH) {
+      const batch = all.slice(at, at + REVALIDATE_BATCH);
+      log?.fetched(batch);
+      for (const flow of batch) {
+        const ukey = flow.owner;
+        if (!flow.alive || !(ukey instanceof Ukey)) {
+          continue;
+        }
+        const usedMs = flow.stats.usedMs !== 0 ? flow.stats.usedMs : this.unusedSince(ukey);
+        if (killAll || usedMs < nowMs - maxIdle || !this.revalidate(flow, ukey, seq)) {
+          log?.expired(flow);
+          this.removeFlow(flow);
+        }
       }
-      const usedMs = flow.stats.usedMs !== 0 ? flow.stats.usedMs : this.unusedSince(ukey);
-      if (killAll || usedMs < nowMs - maxIdle || !this.revalidate(flow, ukey, seq)) {
-        this.deleteFlow(flow);
-      }
+      log?.operated();
     }
+    log?.dumped();
   }
 
   private unusedSince(ukey: Ukey): number {
@@ -384,9 +408,12 @@ export class Udpif implements UpcallHandler {
     const told = rememberedKey(flow, this.dp.vlanLimit);
     const found = xlateLookup(host.xcfg, host.recircs, this.dp.type, told?.key ?? flow.key);
     if (told === null || typeof found === "string") {
+      ukey.xcache = [];
       return false;
     }
+    // Packets not credited yet count for what the tables say now, even if the flow has to go.
     const xcache: XlateCache = [];
+    ukey.xcache = xcache;
     const xout = this.translate(found.xbridge, this.openflowKey(told.key, found.ofpInPort), {
       packet: null,
       stats: null,
@@ -402,11 +429,14 @@ export class Udpif implements UpcallHandler {
     if (sameActions(flow.actions, actions)) {
       this.unrefAll(xout.recircIds, 0);
     } else {
+      const old = flow.actions;
       flow.actions = actions;
+      if (this.dpifLog?.isOn) {
+        this.dpifLog.modified(flow, old);
+      }
       this.unrefAll(ukey.recircIds, 0);
       ukey.recircIds = xout.recircIds;
     }
-    ukey.xcache = xcache;
     ukey.slow = xout.slow;
     flow.note = null;
     return true;
@@ -448,8 +478,14 @@ export class Udpif implements UpcallHandler {
     Object.assign(pushed, stats);
   }
 
-  /** Removes a megaflow; what it has counted is credited first. */
+  /** Removes a megaflow for a command. */
   deleteFlow(flow: Megaflow): void {
+    this.dpifLog?.deleted(flow);
+    this.removeFlow(flow);
+  }
+
+  /** Removes a megaflow; what it has counted is credited first. */
+  private removeFlow(flow: Megaflow): void {
     const ukey = flow.owner;
     this.dp.flows.remove(flow);
     if (ukey instanceof Ukey) {
@@ -463,6 +499,14 @@ export class Udpif implements UpcallHandler {
     for (const flow of [...this.dp.flows.values()]) {
       this.deleteFlow(flow);
     }
+  }
+
+  /** Removes them in one go, as `purge` does one by one. */
+  flush(): void {
+    for (const flow of [...this.dp.flows.values()]) {
+      this.removeFlow(flow);
+    }
+    this.dpifLog?.operation("flow_flush success");
   }
 
   /** Brings all counters up to date. */

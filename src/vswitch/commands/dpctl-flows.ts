@@ -13,6 +13,7 @@ import { parseOdpActions } from "../../datapath/odp-text-parse-actions.ts";
 import { type FlowKey, getU, K } from "../../flow/flow-key.ts";
 import { decodeUtf8 } from "../../lib/bytes.ts";
 import type { Command } from "../command.ts";
+import { formatUfid } from "../megaflow-text.ts";
 import type { DatapathPair } from "../packets.ts";
 import { allPortNames, type DpctlRun, dpctlRow, type Errno } from "./dpctl-params.ts";
 
@@ -26,15 +27,6 @@ class ByHand {
   constructor(key: string) {
     this.key = key;
   }
-}
-
-/** A number that looks like the unique id of a flow. */
-export function formatUfid(f: Megaflow): string {
-  const hex = (n: number) => (n >>> 0).toString(16).padStart(8, "0");
-  const a = hex(Math.imul(f.id, 0x9e3779b1));
-  const b = hex(Math.imul(f.id ^ 0x5bd1e995, 0x85ebca6b));
-  const c = hex(Math.imul(f.id + 0x27d4eb2f, 0xc2b2ae35));
-  return `ufid:${a}-${b.slice(0, 4)}-${b.slice(4)}-${c.slice(0, 4)}-${c.slice(4)}${hex(f.id)}`;
 }
 
 export function findUfid(pair: DatapathPair, text: string): Megaflow | null {

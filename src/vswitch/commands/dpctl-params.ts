@@ -10,6 +10,8 @@ import {
   type CommandContext,
   type Reply,
 } from "../command.ts";
+import { isTunnelType } from "../../openflow/tunnel-config.ts";
+import { logNoIfindex } from "../device.ts";
 import { type DatapathPair, Packets } from "../packets.ts";
 import type { VSwitch } from "../vswitch.ts";
 
@@ -142,6 +144,14 @@ export class DpctlRun {
    * of arguments, the command included, with which the first must be a datapath.
    */
   open(maxArgs: number): DatapathPair | null {
+    const pair = this.choose(maxArgs);
+    if (pair !== null) {
+      logOpen(this.ctx.vs, pair);
+    }
+    return pair;
+  }
+
+  private choose(maxArgs: number): DatapathPair | null {
     if (this.hasDatapathArg) {
       return this.find(this.argv[1] as string);
     }
@@ -164,6 +174,16 @@ export class DpctlRun {
   /** Names of ports where they are to be shown instead of numbers. */
   portNames(pair: DatapathPair): PortNames {
     return this.names ? allPortNames(pair) : null;
+  }
+}
+
+/** Who opens a datapath asks for its ports, and each of them for its device. */
+function logOpen(vs: VSwitch, { backer, udpif }: DatapathPair): void {
+  udpif.dpifLog?.portsListed(backer.ports.size);
+  for (const { name, type } of backer.ports.values()) {
+    if (isTunnelType(type)) {
+      logNoIfindex(vs, name);
+    }
   }
 }
 

@@ -4,26 +4,17 @@
 
 import type { Megaflow } from "../../datapath/megaflow.ts";
 import { miniflowBits } from "../../datapath/miniflow-bits.ts";
-import {
-  ODP_SUPPORT_ALL,
-  odpFlowKeyFromFlow,
-  odpFlowKeyFromMask,
-} from "../../datapath/odp-flow-from.ts";
 import { formatOdpActions } from "../../datapath/odp-text-actions.ts";
-import type { PortNames } from "../../datapath/odp-text-fields.ts";
-import { formatOdpFlow } from "../../datapath/odp-text.ts";
-import { TNL_F_UDPIF } from "../../flow/extract.ts";
-import { type FlowKey, get, K } from "../../flow/flow-key.ts";
+import type { FlowKey } from "../../flow/flow-key.ts";
 import { NameTable } from "../../openflow/messages/names.ts";
 import { parseExactFlow } from "../../openflow/match-parse.ts";
-import { putU32 } from "../../lib/bytes.ts";
-import { formatTcpFlags } from "../../packet/l4.ts";
 import { isTunnelType } from "../../openflow/tunnel-config.ts";
 import type { DpPort } from "../backer.ts";
 import type { Command } from "../command.ts";
 import { formatDeviceConfig, formatVportConfig } from "../device-config.ts";
 import type { DatapathPair } from "../packets.ts";
-import { DPCTL_FLOW_COMMANDS, findUfid, formatUfid } from "./dpctl-flows.ts";
+import { formatFlowStats, formatMegaflowKey, formatUfid } from "../megaflow-text.ts";
+import { DPCTL_FLOW_COMMANDS, findUfid } from "./dpctl-flows.ts";
 import { allPortNames, type DpctlRun, dpctlRow } from "./dpctl-params.ts";
 
 const ANY = Number.MAX_SAFE_INTEGER;
@@ -36,46 +27,6 @@ const DUMP_TYPES = [
   "partially-offloaded",
   "all",
 ] as const;
-
-/** Packets, bytes, age and flags of a megaflow (ovs: dpif_flow_stats_format). */
-export function formatFlowStats(f: Megaflow, nowMs: number): string {
-  const { packets, bytes, usedMs, tcpFlags } = f.stats;
-  const used = usedMs === 0 ? "never" : `${((nowMs - usedMs) / 1000).toFixed(3)}s`;
-  const flags = tcpFlags === 0 ? "" : `, flags:${formatTcpFlags(tcpFlags)}`;
-  return `packets:${packets}, bytes:${bytes}, used:${used}${flags}`;
-}
-
-/** Raw Geneve options in the words of a key or mask, as many as the key has; null without any. */
-function geneveOf(key: FlowKey, words: FlowKey): Uint8Array | null {
-  const bytes = key[K.tun_md_present.word + 1] as number;
-  const isMask = key !== words;
-  if ((get(key, K.tun_flags) & TNL_F_UDPIF) === 0 || (isMask && bytes === 0)) {
-    return null;
-  }
-  const out = new Uint8Array(bytes);
-  for (let i = 0; i < bytes; i += 4) {
-    putU32(out, i, words[K.tun_md_opts.word + (i >> 2)] as number);
-  }
-  return out;
-}
-
-/** Key and mask of a megaflow as text. */
-export function formatMegaflowKey(
-  f: Megaflow,
-  vlanLimit: number,
-  names: PortNames,
-  verbose: boolean,
-): string {
-  const p = {
-    flow: f.key,
-    mask: f.mask,
-    support: ODP_SUPPORT_ALL,
-    vlanLimit,
-    geneve: geneveOf(f.key, f.key),
-    geneveMask: geneveOf(f.key, f.mask),
-  };
-  return formatOdpFlow(odpFlowKeyFromFlow(p), odpFlowKeyFromMask(p, f.mask), names, verbose);
-}
 
 function formatFlow(r: DpctlRun, pair: DatapathPair, f: Megaflow): string {
   const names = r.portNames(pair);
@@ -159,6 +110,7 @@ function dumpFlows(r: DpctlRun): void {
   // All flows are in user space and none is offloaded.
   const shown = wanted.some((t) => t === "ovs" || t === "non-offloaded" || t === "all");
   let titled = pmd !== null;
+  pair.udpif.dpifLog?.listed(pair.dp.flows.values());
   for (const f of pair.dp.flows.values()) {
     if (filter !== null && !passes(f, filter)) {
       continue;

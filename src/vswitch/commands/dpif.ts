@@ -19,8 +19,7 @@ import {
 } from "../command.ts";
 import { formatDeviceConfig } from "../device-config.ts";
 import type { VSwitch } from "../vswitch.ts";
-import { formatFlowStats, formatMegaflowKey } from "./dpctl.ts";
-import { formatUfid } from "./dpctl-flows.ts";
+import { formatFlowStats, formatMegaflowKey, formatUfid } from "../megaflow-text.ts";
 import { allPortNames, packetsOf } from "./dpctl-params.ts";
 
 const ANY = Number.MAX_SAFE_INTEGER;
@@ -104,6 +103,7 @@ function dumpFlows(ctx: CommandContext, argv: readonly string[]): Reply {
   const pair = packets.pair(bridge.backer);
   const portNames = names ? allPortNames(pair) : null;
   let s = "";
+  pair.udpif.dpifLog?.listed(pair.dp.flows.values());
   for (const f of pair.dp.flows.values()) {
     const found = xlateLookup(vs.xcfg, vs.recircs, pair.dp.type, f.key);
     if (typeof found === "string" || found.xbridge !== bridge.xbridge) {
@@ -193,7 +193,7 @@ function setFeatures(ctx: CommandContext, argv: readonly string[]): Reply {
   }
   const error = changeFeature(backer, name, argv[3] ?? "");
   if (error === "") {
-    packetsOf(ctx.vs)?.pair(backer).udpif.purge();
+    packetsOf(ctx.vs)?.pair(backer).udpif.flush();
     ctx.vs.packets?.needRevalidate();
   }
   return appctlOk(error);
