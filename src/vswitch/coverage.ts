@@ -77,18 +77,22 @@ export class Coverage {
   /** Closes the slots that have ended. */
   run(nowMs: number): void {
     this.nextSlotMs ??= nowMs + COVERAGE_RUN_MS;
-    for (let n = 0; nowMs >= this.nextSlotMs && n < MINUTE_SLOTS * HOUR_SLOTS; n++) {
-      this.closeSlot();
-      this.nextSlotMs += COVERAGE_RUN_MS;
+    if (nowMs >= this.nextSlotMs) {
+      const names = this.names();
+      for (let n = 0; nowMs >= this.nextSlotMs && n < MINUTE_SLOTS * HOUR_SLOTS; n++) {
+        // Whatever was counted lies in the first of them.
+        this.closeSlot(names, n === 0);
+        this.nextSlotMs += COVERAGE_RUN_MS;
+      }
     }
     // After a jump of more than an hour nothing of the windows is left.
     this.nextSlotMs = Math.max(this.nextSlotMs, nowMs - (nowMs % COVERAGE_RUN_MS));
   }
 
-  private closeSlot(): void {
-    for (const name of this.names()) {
+  private closeSlot(names: readonly string[], isFresh: boolean): void {
+    for (const name of names) {
       const c = this.counter(name);
-      const total = this.total(name);
+      const total = isFresh ? this.total(name) : c.atSlot;
       c.minute[this.slots % MINUTE_SLOTS] = total - c.atSlot;
       c.atSlot = total;
       if (this.slots % MINUTE_SLOTS === MINUTE_SLOTS - 1) {

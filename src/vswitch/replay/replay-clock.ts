@@ -12,7 +12,7 @@ import type { VSwitch } from "../vswitch.ts";
 
 /** Turns of the usual length in a row without a packet, and the most in one silence. */
 export const SILENT_TURNS_USUAL = 120;
-export const SILENT_TURNS_MAX = 400;
+export const SILENT_TURNS_MAX = 160;
 
 export class ReplayClock {
   /** Called before a turn in between packets, with its time. */
