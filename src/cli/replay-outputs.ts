@@ -7,55 +7,9 @@
 import { mkdirSync, realpathSync } from "node:fs";
 import { join } from "node:path";
 import { PcapngWriter, PcapWriter } from "../io/pcap-file.ts";
-import type { PacketBuf } from "../packet/packet.ts";
-import type { Replay, ReplaySink } from "../vswitch/replay/replay.ts";
+import { pcapngSink, pcapSink } from "../io/pcap-netdev.ts";
+import type { Replay } from "../vswitch/replay/replay.ts";
 import { replayPorts } from "../vswitch/replay/replay-ports.ts";
-
-/** A packet as a range of bytes, without an object for each. */
-class Range {
-  bytes: Uint8Array = new Uint8Array(0);
-  from = 0;
-  to = 0;
-
-  of(p: PacketBuf): Range {
-    this.bytes = p.bytes;
-    this.from = p.start;
-    this.to = p.end;
-    return this;
-  }
-}
-
-class PcapSink implements ReplaySink {
-  private readonly writer: PcapWriter;
-  private readonly range = new Range();
-
-  constructor(path: string, nanos: boolean) {
-    this.writer = new PcapWriter(path, nanos);
-  }
-
-  write(p: PacketBuf, sec: number, nsec: number): void {
-    this.writer.writeRange(this.range.of(p), sec, nsec);
-  }
-
-  close(): void {
-    this.writer.close();
-  }
-}
-
-class PcapngSink implements ReplaySink {
-  private readonly writer: PcapngWriter;
-  private readonly iface: number;
-  private readonly range = new Range();
-
-  constructor(writer: PcapngWriter, name: string) {
-    this.writer = writer;
-    this.iface = writer.addInterface(name);
-  }
-
-  write(p: PacketBuf, sec: number, nsec: number): void {
-    this.writer.writeRange(this.iface, this.range.of(p), sec, nsec);
-  }
-}
 
 /** The file of a port: its name, without what could leave the directory. */
 export function captureName(port: string, taken: Set<string>): string {
@@ -99,16 +53,16 @@ export function openOutputs(replay: Replay, options: OutputOptions): Outputs {
       refuse(path);
     }
     for (const { port, path } of files) {
-      const sink = new PcapSink(path, options.nanos);
-      replay.setSink(port.name, sink);
-      closers.push(() => sink.close());
+      const writer = new PcapWriter(path, options.nanos);
+      replay.setSink(port.name, pcapSink(writer));
+      closers.push(() => writer.close());
     }
   }
   if (out !== undefined) {
     refuse(out);
     const writer = new PcapngWriter(out);
     for (const port of ports) {
-      replay.setSink(port.name, new PcapngSink(writer, port.name));
+      replay.setSink(port.name, pcapngSink(writer, port.name));
     }
     closers.push(() => writer.close());
   }

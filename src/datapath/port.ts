@@ -1,9 +1,9 @@
 // Devices behind datapath ports, behind one small interface.
 //
 // A device takes packets that the datapath sends and gives those that it has received. Wrappers
-// record what passes or lose some of it, so that tests can watch and break any device.
+// record what passes, or lose some of it (faulty-netdev.ts), so that tests can watch and break any
+// device; captures are devices too (io/pcap-netdev.ts).
 
-import type { Rng } from "../lib/env.ts";
 import type { PacketBuf } from "../packet/packet.ts";
 
 /** Why a device did not send a packet. */
@@ -34,13 +34,19 @@ export interface Netdev {
   readonly waiting: number;
 }
 
-/** Passes everything on and remembers what was sent, up to a limit. */
+/** Packets of each direction that a recording keeps if nothing else is said. */
+export const RECORDED_PACKETS_MAX = 65536;
+
+/** Passes everything on and remembers what passed, up to a limit. */
 export class RecordingNetdev implements Netdev {
   readonly inner: Netdev;
   readonly sent: Uint8Array[] = [];
+  readonly received: Uint8Array[] = [];
+  /** Packets that were not remembered. */
+  beyond = 0;
   private readonly limit: number;
 
-  constructor(inner: Netdev, limit = 65536) {
+  constructor(inner: Netdev, limit = RECORDED_PACKETS_MAX) {
     this.inner = inner;
     this.limit = limit;
   }
@@ -55,74 +61,29 @@ export class RecordingNetdev implements Netdev {
     return this.inner.stats;
   }
 
-  send(p: PacketBuf): SendError | null {
-    if (this.sent.length < this.limit) {
-      this.sent.push(p.data().slice());
+  private record(list: Uint8Array[], p: PacketBuf): void {
+    if (list.length < this.limit) {
+      list.push(p.data().slice());
+    } else {
+      this.beyond++;
     }
+  }
+
+  send(p: PacketBuf): SendError | null {
+    this.record(this.sent, p);
     return this.inner.send(p);
   }
 
   receive(): PacketBuf | null {
-    return this.inner.receive();
+    const p = this.inner.receive();
+    if (p !== null) {
+      this.record(this.received, p);
+    }
+    return p;
   }
 
   get waiting(): number {
     return this.inner.waiting;
-  }
-}
-
-/** Loses, cuts or doubles packets now and then. */
-export class FaultyNetdev implements Netdev {
-  readonly inner: Netdev;
-  private readonly rng: Rng;
-  /** One in so many packets is hit. */
-  private readonly oneIn: number;
-  private again: PacketBuf | null = null;
-
-  constructor(inner: Netdev, rng: Rng, oneIn: number) {
-    this.inner = inner;
-    this.rng = rng;
-    this.oneIn = Math.max(1, oneIn);
-  }
-
-  get name(): string {
-    return this.inner.name;
-  }
-  get type(): string {
-    return this.inner.type;
-  }
-  get stats(): NetdevStats {
-    return this.inner.stats;
-  }
-
-  get waiting(): number {
-    return this.inner.waiting + (this.again === null ? 0 : 1);
-  }
-
-  private hit(): boolean {
-    return this.rng.u32() % this.oneIn === 0;
-  }
-
-  send(p: PacketBuf): SendError | null {
-    return this.hit() ? "dropped" : this.inner.send(p);
-  }
-
-  receive(): PacketBuf | null {
-    const p = this.again ?? this.inner.receive();
-    this.again = null;
-    if (p === null || !this.hit()) {
-      return p;
-    }
-    switch (this.rng.u32() % 3) {
-      case 0:
-        return this.inner.receive();
-      case 1:
-        p.end = p.start + (this.rng.u32() % (p.size + 1));
-        return p;
-      default:
-        this.again = p.clone();
-        return p;
-    }
   }
 }
 
