@@ -77,15 +77,21 @@ async function confirmed(pair: Pair, s: Scenario): Promise<string | null> {
   return pair.compare(s);
 }
 
+/** Makes a failing scenario smaller, saves it and tells the difference. */
 async function reportFailure(kind: Kind, pair: Pair, s: Scenario, name: string): Promise<void> {
-  const least = await smaller(s, async (c) => (await confirmed(pair, c)) !== null);
-  const difference = await confirmed(pair, least);
+  const first = (await confirmed(pair, s)) ?? "(does not show every time)";
+  let difference = first;
+  const least = await smaller(s, async (c) => {
+    const found = await confirmed(pair, c);
+    difference = found ?? difference;
+    return found !== null;
+  });
   mkdirSync("oracle-failures", { recursive: true });
   writeFileSync(`${name}.json`, `${JSON.stringify(least, null, 2)}\n`);
   const head = "#!/bin/sh\n# Run where an ovs-vswitchd with --enable-dummy=system answers.\n";
   const script = `${head}${kind.script(least).join("\n")}\n`;
   writeFileSync(`${name}.sh`, script, { mode: 0o755 });
-  console.error(difference ?? "(does not show every time)");
+  console.error(difference);
 }
 
 interface Tally {

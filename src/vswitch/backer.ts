@@ -35,17 +35,20 @@ export class Backer {
   /** "ovs-system" or "ovs-netdev". */
   readonly name: string;
   /** What the datapath can do now; `dpif/set-dp-features` takes features away. */
-  readonly support: DpSupport = userspaceSupport();
+  readonly support: DpSupport;
   /** What it could do at the start. */
-  readonly bootSupport: DpSupport = userspaceSupport();
+  readonly bootSupport: DpSupport;
   readonly ports = new Map<number, DpPort>();
   readonly listeners: PortListener[] = [];
   private readonly byName = new Map<string, DpPort>();
   /** Numbers that devices shall have, as in the datapath of a dumped host. */
   readonly preset = new Map<string, number>();
 
-  constructor(type: DpType) {
+  /** VLAN headers are probed when the datapath is made, under the limit (vlan-limit) of then. */
+  constructor(type: DpType, vlanLimit: number) {
     this.type = type;
+    this.support = { ...userspaceSupport(), max_vlan_headers: vlanLimit };
+    this.bootSupport = { ...this.support };
     this.name = `ovs-${type}`;
     const own = type === "netdev" ? "tap" : "dummy-internal";
     this.insert({ odpPort: 0, name: this.name, type: own, device: null, users: 1 });

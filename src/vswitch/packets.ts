@@ -98,7 +98,7 @@ export class Packets implements PacketPath {
     const ct = this.newConntrack(backer.type);
     dp.ct = ct;
     dp.onWarning = (text) => vs.log.warn("dpif_netdev", text);
-    const udpif = new Udpif(this.host(), dp);
+    const udpif = new Udpif(this.host(), dp, backer.support);
     dp.upcalls = udpif;
     udpif.dpifLog = new DpifLog(vs, dp);
     vs.coverage.include(dp.counters);

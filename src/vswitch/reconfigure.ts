@@ -9,7 +9,7 @@ import { hashString } from "../lib/hash.ts";
 import { OvsMap } from "../lib/hmap.ts";
 import { OFPP } from "../flow/ofp-port.ts";
 import type { Row } from "../ovsdb/database.ts";
-import { mapDatum, setDatum } from "../ovsdb/datum.ts";
+import { type Datum, mapDatum, setDatum } from "../ovsdb/datum.ts";
 import { DP_TYPES, type DpType } from "./backer.ts";
 import { Bridge, type BridgePort, type Iface } from "./bridge.ts";
 import {
@@ -280,7 +280,6 @@ const CAPABILITIES: readonly (readonly [string, string])[] = [
   ["lb_output_action", "true"],
   ["masked_set_action", "true"],
   ["max_hash_alg", "1"],
-  ["max_vlan_headers", "1"],
   ["nd_ext", "true"],
   ["recirc", "true"],
   ["sample_nesting", "10"],
@@ -288,6 +287,12 @@ const CAPABILITIES: readonly (readonly [string, string])[] = [
   ["trunc", "true"],
   ["ufid", "true"],
 ];
+
+/** What a datapath offers; VLAN headers were probed when it was made. */
+function capabilities(vs: VSwitch, type: DpType): Datum {
+  const headers = vs.backer(type).support.max_vlan_headers;
+  return mapDatum([...CAPABILITIES, ["max_vlan_headers", `${headers}`]]);
+}
 
 /** Timeout policies of conntrack zones. */
 function configureDatapaths(vs: VSwitch, root: Row, w: StatusWriter): void {
@@ -312,8 +317,9 @@ function configureDatapaths(vs: VSwitch, root: Row, w: StatusWriter): void {
         vs.ctTimeouts.deleteZone(type, zone);
       }
     }
-    if (row !== undefined && vs.dpTypes().includes(type)) {
-      w.put("Datapath", row.uuid, "capabilities", mapDatum(CAPABILITIES));
+    const made = DP_TYPES.find((t) => t === type && vs.dpTypes().includes(t));
+    if (row !== undefined && made !== undefined) {
+      w.put("Datapath", row.uuid, "capabilities", capabilities(vs, made));
     }
   }
 }

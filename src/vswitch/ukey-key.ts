@@ -8,21 +8,30 @@
 import type { Megaflow } from "../datapath/megaflow.ts";
 import { odpFlowKeyToFlow, odpFlowKeyToMask } from "../datapath/odp-flow.ts";
 import {
-  ODP_SUPPORT_ALL,
+  type OdpSupport,
   odpFlowKeyFromFlow,
   odpFlowKeyFromMask,
 } from "../datapath/odp-flow-from.ts";
-import { type FlowKey, K } from "../flow/flow-key.ts";
+import { type FlowKey, K, set } from "../flow/flow-key.ts";
 
-/** Key and mask of a flow as its attributes tell them; null if they contradict themselves. */
+/**
+ * Key and mask of a flow as its attributes tell them; null if they contradict themselves. A mask
+ * that left the VLAN tag open is remembered so, though the datapath then matched its absence.
+ */
 export function rememberedKey(
   f: Megaflow,
-  vlanLimit: number,
+  limits: { readonly vlanLimit: number; readonly support: OdpSupport },
+  readsVlan: boolean,
 ): { readonly key: FlowKey; readonly mask: FlowKey } | null {
+  const { vlanLimit, support } = limits;
+  const asked = readsVlan ? f.mask : f.mask.slice();
+  if (!readsVlan) {
+    set(asked, K.vlan_tci, 0);
+  }
   const p = {
     flow: f.key,
-    mask: f.mask,
-    support: ODP_SUPPORT_ALL,
+    mask: asked,
+    support,
     vlanLimit,
     geneve: null,
     geneveMask: null,
@@ -31,7 +40,7 @@ export function rememberedKey(
   if (key.fitness === "error") {
     return null;
   }
-  const mask = odpFlowKeyToMask(odpFlowKeyFromMask(p, f.mask), key.flow, vlanLimit);
+  const mask = odpFlowKeyToMask(odpFlowKeyFromMask(p, asked), key.flow, vlanLimit);
   if (mask.fitness === "error") {
     return null;
   }

@@ -11,6 +11,7 @@ import type { Datapath, MissResult, UpcallHandler } from "../datapath/datapath.t
 import type { UserspaceAction } from "../datapath/execute.ts";
 import type { FlowCounters, Megaflow } from "../datapath/megaflow.ts";
 import type { OdpAction } from "../datapath/odp-action.ts";
+import type { OdpSupport } from "../datapath/odp-flow-from.ts";
 import { wildcardsForPacket } from "../flow/flow-wildcards.ts";
 import { type FlowKey, fill, get, getU, K } from "../flow/flow-key.ts";
 import type { PacketBuf } from "../packet/packet.ts";
@@ -67,6 +68,8 @@ class Ukey {
   readonly pushed: FlowCounters = { packets: 0, bytes: 0, usedMs: 0, tcpFlags: 0 };
   readonly createdMs: number;
   revalSeq: number;
+  /** Whether the translation looked at the VLAN tag; the datapath makes its absence exact. */
+  readonly readsVlan: boolean;
   /** References held: of the key's recirculation id, and of those in the actions. */
   readonly keyRecircId: number;
   recircIds: readonly number[];
@@ -79,6 +82,7 @@ class Ukey {
     readonly slow: number;
     readonly createdMs: number;
     readonly revalSeq: number;
+    readonly readsVlan: boolean;
     readonly keyRecircId: number;
     readonly recircIds: readonly number[];
   }) {
@@ -87,6 +91,7 @@ class Ukey {
     this.slow = init.slow;
     this.createdMs = init.createdMs;
     this.revalSeq = init.revalSeq;
+    this.readsVlan = init.readsVlan;
     this.keyRecircId = init.keyRecircId;
     this.recircIds = init.recircIds;
   }
@@ -113,8 +118,14 @@ export interface UdpifHost {
   asRevalidator(f: () => void): void;
 }
 
+function sameUnder(mask: FlowKey, a: FlowKey, b: FlowKey): boolean {
+  return mask.every((m, i) => (((a[i] as number) ^ (b[i] as number)) & m) === 0);
+}
+
 export class Udpif implements UpcallHandler {
   readonly dp: Datapath;
+  /** What the keys that are remembered for revalidation may hold. */
+  private readonly support: OdpSupport;
   /** Turned off by upcall/disable-megaflows. */
   megaflows = true;
   flowLimit = FLOW_LIMIT_START;
@@ -130,9 +141,10 @@ export class Udpif implements UpcallHandler {
   private dumpedSeq = 1;
   private lastDumpMs: number;
 
-  constructor(host: UdpifHost, dp: Datapath) {
+  constructor(host: UdpifHost, dp: Datapath, support: OdpSupport) {
     this.host = host;
     this.dp = dp;
+    this.support = support;
     this.lastDumpMs = host.nowMs();
   }
 
@@ -201,6 +213,7 @@ export class Udpif implements UpcallHandler {
       slow: xout.slow,
       createdMs: nowMs,
       revalSeq: this.revalSeq,
+      readsVlan: get(xout.wc, K.vlan_tci) !== 0,
       keyRecircId: hasRef ? recircId : 0,
       recircIds: xout.recircIds,
     });
@@ -405,7 +418,7 @@ export class Udpif implements UpcallHandler {
   /** Translates a flow anew and takes over what changed; false if it must go. */
   private retranslate(flow: Megaflow, ukey: Ukey): boolean {
     const { host } = this;
-    const told = rememberedKey(flow, this.dp.vlanLimit);
+    const told = rememberedKey(flow, this.limits(), ukey.readsVlan);
     const found = xlateLookup(host.xcfg, host.recircs, this.dp.type, told?.key ?? flow.key);
     if (told === null || typeof found === "string") {
       ukey.xcache = [];
@@ -429,10 +442,14 @@ export class Udpif implements UpcallHandler {
     if (sameActions(flow.actions, actions)) {
       this.unrefAll(xout.recircIds, 0);
     } else {
-      const old = flow.actions;
-      flow.actions = actions;
-      if (this.dpifLog?.isOn) {
-        this.dpifLog.modified(flow, old);
+      // The datapath looks for the flow by the key that is remembered, which may tell less (VLAN
+      // headers beyond what the datapath was probed for); then the flow stays as it is.
+      if (sameUnder(flow.mask, told.key, flow.key)) {
+        const old = flow.actions;
+        flow.actions = actions;
+        if (this.dpifLog?.isOn) {
+          this.dpifLog.modified(flow, old);
+        }
       }
       this.unrefAll(ukey.recircIds, 0);
       ukey.recircIds = xout.recircIds;
@@ -440,6 +457,10 @@ export class Udpif implements UpcallHandler {
     ukey.slow = xout.slow;
     flow.note = null;
     return true;
+  }
+
+  private limits(): { readonly vlanLimit: number; readonly support: OdpSupport } {
+    return { vlanLimit: this.dp.vlanLimit, support: this.support };
   }
 
   /** The way through the tables behind a megaflow, as it was translated last. */

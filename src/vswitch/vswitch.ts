@@ -188,7 +188,7 @@ export class VSwitch {
         this.dummyMacs.next();
       }
     }
-    const made = new Backer(type);
+    const made = new Backer(type, this.settings.vlanLimit);
     this.backers.set(type, made);
     return made;
   }

@@ -3,7 +3,14 @@
 import { ManualClock, MemoryFileSystem, SeededRng } from "../../src/lib/env.ts";
 import { runCommandLine } from "../../src/vswitch/commands.ts";
 import { VSwitch } from "../../src/vswitch/vswitch.ts";
-import { type Answer, packetsOf, SETTLE_ROUNDS, SETTLE_WARP_MS, type Side } from "./side.ts";
+import {
+  type Answer,
+  CLOCK_PHASE_MS,
+  packetsOf,
+  SETTLE_ROUNDS,
+  SETTLE_WARP_MS,
+  type Side,
+} from "./side.ts";
 
 const PCAP_HEADER_BYTES = 24;
 
@@ -12,7 +19,7 @@ export class OurSwitch implements Side {
   private readonly vs: VSwitch;
 
   constructor() {
-    const clock = new ManualClock(1_000_000);
+    const clock = new ManualClock(1_000_000 + CLOCK_PHASE_MS);
     this.vs = new VSwitch({ clock, rng: new SeededRng(1), fs: this.fs });
   }
 
@@ -23,6 +30,10 @@ export class OurSwitch implements Side {
   run(argv: readonly string[], stdin = ""): Promise<Answer> {
     const { exit, stdout, stderr } = runCommandLine(this.vs, argv, stdin);
     return Promise.resolve({ exit, stdout, stderr });
+  }
+
+  async stopClock(): Promise<void> {
+    await this.run(["ovs-appctl", "time/stop"]);
   }
 
   frame(port: string, hex: string): Promise<Answer> {

@@ -5,13 +5,23 @@ import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type Answer, packetsOf, SETTLE_ROUNDS, SETTLE_WARP_MS, type Side } from "./side.ts";
+import {
+  type Answer,
+  CLOCK_PHASE_MS,
+  packetsOf,
+  SETTLE_ROUNDS,
+  SETTLE_WARP_MS,
+  type Side,
+} from "./side.ts";
 import { Unixctl } from "./unixctl.ts";
 
 const SCHEMA = "/usr/share/openvswitch/vswitch.ovsschema";
 const DAEMON = "/usr/sbin/ovs-vswitchd";
 const DAEMON_KBYTES_MAX = 6_000_000;
 const START_MS_MAX = 20_000;
+const CLOCK_ERROR_MS_MAX = 4;
+/** What the monotonic clock of the machine shows when performance.now() is 0, negated. */
+const MONOTONIC_ZERO_MS = performance.now() - Number(process.hrtime.bigint()) / 1e6;
 /** Ports that are down never count a frame. */
 const FRAME_POLLS_MAX = 20;
 
@@ -80,6 +90,22 @@ export class RealOvs implements Side {
       d.kill("SIGKILL");
     }
     rmSync(this.dir, { recursive: true, force: true });
+  }
+
+  /**
+   * Node's monotonic clock is the one that Open vSwitch stops; asked again, it stops it at that time
+   * instead. A quick answer tells the time to a few milliseconds.
+   */
+  async stopClock(): Promise<void> {
+    let [before, after] = [0, CLOCK_ERROR_MS_MAX + 1];
+    while (after - before > CLOCK_ERROR_MS_MAX) {
+      before = performance.now() - MONOTONIC_ZERO_MS;
+      await this.appctl(["time/stop"]);
+      after = performance.now() - MONOTONIC_ZERO_MS;
+    }
+    const ms = 2000 + CLOCK_PHASE_MS - Math.floor(((before + after) / 2) % 1000);
+    await this.appctl(["time/warp", `${ms}`]);
+    await this.appctl(["version"]);
   }
 
   /**

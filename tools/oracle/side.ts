@@ -8,6 +8,8 @@ export interface Answer {
 
 export interface Side {
   run(argv: readonly string[], stdin?: string): Promise<Answer>;
+  /** Stops the clock, at CLOCK_PHASE_MS of a second. */
+  stopClock(): Promise<void>;
   /** Hands a frame to a dummy port; when this has ended it has been processed. */
   frame(port: string, hex: string): Promise<Answer>;
   /** Lets counters and stale megaflows come to rest; moves a stopped clock. */
@@ -16,6 +18,12 @@ export interface Side {
   captured(file: string): string[];
   stop(): void;
 }
+
+/**
+ * Ages are differences of whole seconds, so both clocks have to stand at the same part of a second;
+ * in the middle of ten milliseconds, as they are moved by tens and Open vSwitch's is known to one.
+ */
+export const CLOCK_PHASE_MS = 505;
 
 /** Milliseconds by which the clock moves in each of the rounds of a settling. */
 export const SETTLE_WARP_MS = 10;
