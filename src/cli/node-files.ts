@@ -11,7 +11,6 @@ import {
   readFileSync,
   renameSync,
   writeFileSync,
-  writeSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -72,7 +71,7 @@ export class NodeFiles implements FileSystem {
       const target = this.path(path);
       const draft = `${target}.tmp`;
       const fd = openSync(draft, "w");
-      writeSync(fd, bytes);
+      writeFileSync(fd, bytes);
       fsyncSync(fd);
       closeSync(fd);
       renameSync(draft, target);

@@ -7,10 +7,14 @@
 import { resolve } from "node:path";
 import { createInterface } from "node:readline";
 import { text } from "node:stream/consumers";
+import type { DatabaseFile } from "../ovsdb/db-file.ts";
+import { DbError } from "../ovsdb/db-error.ts";
 import { type Background, isReply, type Reply } from "../vswitch/command.ts";
 import { runCommandLine, startCommandLine } from "../vswitch/commands.ts";
+import { openSwitchDatabase } from "../vswitch/switch-database.ts";
 import { Script } from "../vswitch/script.ts";
 import { VSwitch } from "../vswitch/vswitch.ts";
+import { type DbLock, lockDatabase } from "./db-lock.ts";
 import { NodeFiles } from "./node-files.ts";
 import { machineEnv } from "./machine.ts";
 
@@ -57,29 +61,91 @@ function parseRequest(line: string): Request | string {
   };
 }
 
-/**
- * A switch with its files in a directory, as freshly started there: whoever starts the daemons
- * waits for them with two changes of the database, which count as configurations.
- */
-function newSwitch(dir: string, log?: string): VSwitch {
-  const vs = new VSwitch({
-    ...machineEnv(new NodeFiles(dir)),
-    rundir: resolve(dir),
-    ...(log === undefined ? {} : { logFile: resolve(dir, log) }),
-  });
+/** Where a switch has its files. */
+interface Places {
+  readonly dir: string;
+  readonly log?: string | undefined;
+  /** File of the database; without one it is in memory. */
+  readonly db?: string | undefined;
+}
+
+/** A switch with the file that its database is kept in. */
+class Host {
+  readonly vs: VSwitch;
+  private readonly file: DatabaseFile | null;
+  private readonly lock: DbLock | null;
+
+  /** Throws DbError if the database cannot be used. */
+  constructor({ dir, log, db }: Places) {
+    const env = machineEnv(new NodeFiles(dir));
+    const places = {
+      rundir: resolve(dir),
+      ...(log === undefined ? {} : { logFile: resolve(dir, log) }),
+    };
+    if (db === undefined) {
+      this.vs = new VSwitch({ ...env, ...places });
+      this.file = null;
+      this.lock = null;
+      startAsDaemons(this.vs);
+      return;
+    }
+    const path = resolve(dir, db);
+    const lock = lockDatabase(path);
+    if (typeof lock === "string") {
+      throw new DbError("I/O error", lock);
+    }
+    this.lock = lock;
+    const { file, notes } = openSwitchDatabase(env, path);
+    this.file = file;
+    for (const note of notes) {
+      process.stderr.write(`tablewalk: ${note}\n`);
+    }
+    this.vs = new VSwitch({ ...env, ...places, db: file.db });
+  }
+
+  /** A reply as it is, unless what it acknowledges is not in the file. */
+  checked(reply: Reply): Reply {
+    const error = this.file?.writeError;
+    return error === undefined
+      ? reply
+      : { ...reply, exit: 1, stderr: `${reply.stderr}tablewalk: ${error}\n` };
+  }
+
+  close(): void {
+    this.file?.dispose();
+    this.lock?.release();
+  }
+}
+
+/** Whoever starts the daemons waits for them with two changes, which count as configurations. */
+function startAsDaemons(vs: VSwitch): void {
   for (const change of [
     ["set", "external_ids:ready=1"],
     ["clear", "external_ids"],
   ] as const) {
     runCommandLine(vs, ["ovs-vsctl", change[0], "Open_vSwitch", ".", change[1]]);
   }
-  return vs;
 }
 
 /** The state behind the protocol: the switch and what runs in its background. */
 class JsonSession {
-  private vs = newSwitch(".");
+  private host: Host;
+  private readonly db: string | undefined;
   private readonly jobs = new Map<string, Job>();
+
+  /** Throws DbError if there is a database that cannot be used. */
+  constructor(db: string | undefined) {
+    this.db = db === undefined ? undefined : resolve(db);
+    this.host = new Host({ dir: ".", db: this.db });
+  }
+
+  private get vs(): VSwitch {
+    return this.host.vs;
+  }
+
+  close(): void {
+    this.host.close();
+  }
 
   answer(line: string): unknown {
     const request = parseRequest(line);
@@ -88,11 +154,9 @@ class JsonSession {
     }
     switch (request.op) {
       case "reset":
-        this.jobs.clear();
-        this.vs = newSwitch(request.dir ?? ".", request.log);
-        return { ok: true };
+        return this.reset(request);
       case "run":
-        return plain(runCommandLine(this.vs, request.argv, request.stdin));
+        return plain(this.host.checked(runCommandLine(this.vs, request.argv, request.stdin)));
       case "start":
         this.jobs.set(request.name, startCommandLine(this.vs, request.argv, request.stdin));
         return { ok: true };
@@ -103,6 +167,20 @@ class JsonSession {
       default:
         return { ok: false, error: `unknown op "${request.op}"` };
     }
+  }
+
+  private reset({ dir = ".", log }: Request): unknown {
+    this.jobs.clear();
+    this.host.close();
+    try {
+      this.host = new Host({ dir, log, db: this.db });
+    } catch (e) {
+      if (e instanceof DbError) {
+        return { ok: false, error: e.toString() };
+      }
+      throw e;
+    }
+    return { ok: true };
   }
 
   private read(name: string): unknown {
@@ -139,41 +217,92 @@ function guarded(session: JsonSession, line: string): unknown {
 }
 
 /** Answers JSON lines until the input ends. */
-async function jsonLoop(): Promise<number> {
-  const session = new JsonSession();
+async function jsonLoop(db: string | undefined): Promise<number> {
+  const session = new JsonSession(db);
   for await (const line of createInterface({ input: process.stdin, crlfDelay: Infinity })) {
     if (line.trim() !== "") {
       process.stdout.write(`${JSON.stringify(guarded(session, line))}\n`);
     }
   }
+  session.close();
   return 0;
 }
 
-const USAGE = `usage: tablewalk shell [FILE | --json]
+const USAGE = `usage: tablewalk shell [--db FILE] [FILE | --json]
   Answers command lines of ovs-vsctl, ovs-ofctl and ovs-appctl by one switch in this process:
   those of FILE, those typed at the prompt, or those on standard input.
+  --db    keeps the database in a file, as ovsdb-server does: what a command has acknowledged is
+          there when the next shell opens it
   --json  one JSON object a line: {"op": "reset" | "run" | "start" | "read" | "stop", ...}
 `;
 
+interface ShellArgs {
+  readonly db: string | undefined;
+  readonly json: boolean;
+  readonly help: boolean;
+  readonly script: string | undefined;
+}
+
+/** Null if the command line makes no sense. */
+function parseShellArgs(args: readonly string[]): ShellArgs | null {
+  let db: string | undefined;
+  let json = false;
+  let help = false;
+  const rest: string[] = [];
+  for (let i = 0; i < args.length; i++) {
+    const arg = args[i] ?? "";
+    if (arg === "--db" && args[i + 1] !== undefined) {
+      i++;
+      db = args[i];
+    } else if (arg.startsWith("--db=")) {
+      db = arg.slice("--db=".length);
+    } else if (arg === "--json") {
+      json = true;
+    } else if (arg === "--help" || arg === "-h") {
+      help = true;
+    } else if (arg.startsWith("-")) {
+      return null;
+    } else {
+      rest.push(arg);
+    }
+  }
+  return rest.length > (json ? 0 : 1) ? null : { db, json, help, script: rest[0] };
+}
+
 /** The subcommand; answers an exit status. */
 export async function shellMain(args: readonly string[]): Promise<number> {
-  const [first, ...others] = args;
-  if (first === "--help" || first === "-h") {
-    process.stdout.write(USAGE);
-    return 0;
+  const a = parseShellArgs(args);
+  if (a === null || a.help) {
+    (a === null ? process.stderr : process.stdout).write(USAGE);
+    return a === null ? 2 : 0;
   }
-  if (others.length > 0 || (first?.startsWith("-") === true && first !== "--json")) {
-    process.stderr.write(USAGE);
-    return 2;
+  try {
+    return a.json ? await jsonLoop(a.db) : await runScript(a.db, a.script);
+  } catch (e) {
+    if (e instanceof DbError) {
+      process.stderr.write(`tablewalk: ${e.toString()}\n`);
+      return 1;
+    }
+    throw e;
   }
-  if (first === "--json") {
-    return jsonLoop();
-  }
+}
+
+/** A script, standard input, or the prompt. */
+async function runScript(db: string | undefined, file: string | undefined): Promise<number> {
   const { promptLoop, TERMINAL } = await import("./interactive.ts");
-  const vs = newSwitch(".");
-  if (first === undefined && process.stdin.isTTY) {
-    return promptLoop(vs);
+  const host = new Host({ dir: ".", db: db === undefined ? undefined : resolve(db) });
+  const { vs } = host;
+  try {
+    if (file === undefined && process.stdin.isTTY) {
+      return await promptLoop(vs);
+    }
+    const script = new Script(vs, TERMINAL);
+    const status =
+      file === undefined ? script.runText(await text(process.stdin)) : script.runFile(file);
+    const checked = host.checked({ exit: status, stdout: "", stderr: "" });
+    process.stderr.write(checked.stderr);
+    return checked.exit;
+  } finally {
+    host.close();
   }
-  const script = new Script(vs, TERMINAL);
-  return first === undefined ? script.runText(await text(process.stdin)) : script.runFile(first);
 }

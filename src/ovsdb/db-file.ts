@@ -135,13 +135,14 @@ function contentToJson(db: Database, comment: string, dateMs: number): JsonObjec
 function loadRow(
   txn: Transaction,
   table: TableSchema,
+  rows: JsonObject,
   uuidText: string,
-  json: Json,
   isDiff: boolean,
 ): void {
+  const json = rows[uuidText] ?? null;
   const uuid = parseUuid(uuidText);
   if (uuid === undefined) {
-    throw syntaxError(json, `"${uuidText}" is not a valid UUID`);
+    throw syntaxError(rows, `"${uuidText}" is not a valid UUID`);
   }
   let row = txn.row(table.name, uuid);
   if (json === null) {
@@ -166,8 +167,20 @@ function loadRow(
     const datum = datumFromJson(value, type);
     const isChange = isDiff && !isDefaultDatum(old, column.type);
     const next = isChange ? applyDatumDiff(old, datum, column.type) : datum;
+    if (isChange && (next.keys.length < column.type.min || next.keys.length > column.type.max)) {
+      throw new DbError("ovsdb error", "Datum crated by diff has size error");
+    }
     txn.set(table.name, uuid, name, next);
   }
+}
+
+/** What a record says about itself (ovs: ovsdb_file_txn_from_json). */
+function isAnnotation(name: string, value: Json): boolean {
+  return (
+    name === "_comment" ||
+    (name === "_date" && typeof value === "bigint") ||
+    (name === "_is_diff" && typeof value === "boolean")
+  );
 }
 
 /** Applies one record; throws DbError and changes nothing if it cannot be applied. */
@@ -177,7 +190,7 @@ export function applyRecord(db: Database, json: JsonObject): void {
   for (const [name, rows] of Object.entries(json)) {
     const table = db.schema.tables.get(name);
     if (table === undefined) {
-      if (name.startsWith("_")) {
+      if (isAnnotation(name, rows)) {
         continue;
       }
       throw syntaxError(json, `No table named ${name}.`, "unknown table");
@@ -185,8 +198,8 @@ export function applyRecord(db: Database, json: JsonObject): void {
     if (!isJsonObject(rows)) {
       throw syntaxError(rows, "object expected");
     }
-    for (const [uuid, row] of Object.entries(rows)) {
-      loadRow(txn, table, uuid, row, isDiff);
+    for (const uuid of Object.keys(rows)) {
+      loadRow(txn, table, rows, uuid, isDiff);
     }
   }
   txn.commit();
@@ -337,6 +350,11 @@ export class DatabaseFile {
   private append(changes: readonly RowChange[], comment: string): void {
     const json = changesToJson(changes, comment, this.env.clock.wallMs());
     if (json === undefined) {
+      return;
+    }
+    if (this.writeError !== undefined) {
+      // The file misses a change, or has a part of one: only the whole content puts it right.
+      this.compact("writing again after an error");
       return;
     }
     const record = encodeRecord(json);

@@ -21,8 +21,10 @@ interface Header {
   readonly sha1: string;
 }
 
-const HEADER = /^OVSDB ([^ \n]*) (\d+) ([0-9a-f]{40})\n$/i;
+const HEADER = /^OVSDB ([^ \n]*) (\d+) ([0-9a-fA-F]{40})\n$/;
 const NEWLINE = 0x0a;
+/** Data is read in pieces of this size; an error names what is left (ovs: BUFSIZ). */
+const READ_BYTES = 8192;
 
 /** The header line at an offset, with its end of line if it has one. */
 function headerLine(bytes: Uint8Array, offset: number): string {
@@ -41,6 +43,11 @@ function parseHeader(line: string): Header | undefined {
     return undefined;
   }
   return { magic: m[1] ?? "", length, sha1: (m[3] ?? "").toLowerCase() };
+}
+
+/** What an error shows of a header line: that it ends after the magic word if it has one. */
+function shownHeader(line: string): string {
+  return /^OVSDB [^ \n]*(?= )/.exec(line)?.[0] ?? line.replace(/\n$/, "");
 }
 
 /** The magic word of the first record; undefined if the file does not start with one. */
@@ -72,15 +79,17 @@ export class DbLogReader {
     if (header === undefined || header.magic !== STANDALONE_MAGIC) {
       throw new DbError(
         "syntax error",
-        `${name}: parse error at offset ${offset} in header line "${line.replace(/\n$/, "")}"`,
+        `${name}: parse error at offset ${offset} in header line "${shownHeader(line)}"`,
       );
     }
     const start = offset + line.length;
     const end = start + header.length;
     if (end > this.bytes.length) {
+      const whole = Math.floor((this.bytes.length - start) / READ_BYTES);
+      const left = header.length - whole * READ_BYTES;
       throw new DbError(
         "I/O error",
-        `${name}: error reading ${header.length} bytes starting at offset ${start} (End of file)`,
+        `${name}: error reading ${left} bytes starting at offset ${start} (End of file)`,
       );
     }
     const where = `${name}: ${header.length} bytes starting at offset ${start}`;

@@ -52,6 +52,15 @@ export interface VSwitchEnv {
   readonly rundir?: string;
   /** File of the log, from the start. */
   readonly logFile?: string;
+  /** The database, with the changes of those who keep it; else there is a new one in memory. */
+  readonly db?: Database;
+}
+
+/** A database in memory with the one row that every switch has. */
+function newDatabase(rng: Rng): Database {
+  const db = new Database(vswitchSchema(), rng);
+  transact(db, (txn) => txn.insert("Open_vSwitch"));
+  return db;
 }
 
 /**
@@ -166,8 +175,7 @@ export class VSwitch {
     this.coverage.include(this.trees.counters);
     wireNativeTunnels(this);
     this.xcfg.onTunnelPacket = (port, key) => logTunnelPacket(this, port, key);
-    this.db = new Database(vswitchSchema(), env.rng);
-    transact(this.db, (txn) => txn.insert("Open_vSwitch"));
+    this.db = env.db ?? newDatabase(env.rng);
     this.reconfigure();
   }
 
@@ -219,10 +227,10 @@ export class VSwitch {
     this.statusChanged();
   }
 
-  /** Makes the bridges what the database says. */
-  reconfigure(): void {
+  /** Makes the bridges what the database says. Megaflows outlast a change that is `quiet`. */
+  reconfigure(quiet = false): void {
     this.coverage.inc("bridge_reconfigure");
-    reconfigure(this);
+    reconfigure(this, quiet);
     this.run();
   }
 
