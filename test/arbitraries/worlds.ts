@@ -337,6 +337,16 @@ export class World {
     return this.vs.devices.get(port)?.netdev?.enqueue(PacketBuf.of(frame)) ?? false;
   }
 
+  /** Hands a frame to the datapath past the device: flows stay as they are until the next turn. */
+  inject(port: string, frame: Uint8Array): void {
+    for (const { dp } of this.pairs()) {
+      const dpPort = dp.portByName(port);
+      if (dpPort !== null) {
+        dp.receive(dpPort.portNo, PacketBuf.of(frame));
+      }
+    }
+  }
+
   /** Gives a frame and lets the switch take it. */
   receive(port: string, frame: Uint8Array): void {
     this.give(port, frame);

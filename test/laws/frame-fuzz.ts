@@ -21,11 +21,12 @@ import {
 
 /** Frames that a world gets. */
 export const WORLD_FRAMES = 4000;
-/** Frames that wait at once, fewer than a device holds. */
+/** Frames between two turns of the switch, in which flows are revalidated. */
 const BURST = 32;
-/** Bursts between two looks at megaflows, and what is looked at. */
-const SOUND_EVERY = 24;
-const SOUND_SAMPLES = 3;
+const CALM_BURST = 1000;
+/** Megaflows that are looked at after a burst, one time in so many. */
+const SOUND_ONE_IN = 4;
+const SOUND_SAMPLES = 4;
 /** One world in so many is restless, is without damage, is compared with one without caches. */
 const RESTLESS_ONE_IN = 12;
 const CLEAN_ONE_IN = 5;
@@ -58,6 +59,7 @@ class FuzzRun {
   private readonly world: World;
   private readonly source: Traffic;
   private readonly clean: boolean;
+  private readonly burst: number;
   private last: Arrival[] = [];
   private wrong: string | null = null;
   private sent = 0;
@@ -66,6 +68,7 @@ class FuzzRun {
     this.notes = notes;
     this.r = seeded(Math.imul(seed, 0x9e3779b1));
     const calm = seed % RESTLESS_ONE_IN !== 0;
+    this.burst = calm ? CALM_BURST : BURST;
     this.clean = seed % CLEAN_ONE_IN === 0;
     this.world = new World(seeded(seed), calm);
     const movedOneIn = calm ? 2 ** 30 : BURST;
@@ -89,32 +92,33 @@ class FuzzRun {
   }
 
   lastFrames(): string {
-    return this.last.map((a) => `${a.port} ${formatHex(a.frame)}`).join("\n");
+    const shown = this.last.slice(-BURST);
+    return shown.map((a) => `${a.port} ${formatHex(a.frame)}`).join("\n");
   }
 
   traffic(frames: number): string | null {
-    const { world, r } = this;
-    for (let n = 0; n < frames; n += BURST) {
+    const { world, r, burst } = this;
+    for (let n = 0; n < frames; n += burst) {
       this.last = [];
-      for (let i = 0; i < BURST && n + i < frames; i++) {
+      const before = this.fates();
+      for (let i = 0; i < burst && n + i < frames; i++) {
         const a = this.source.next();
         this.last.push(a);
-        world.give(a.port, a.frame);
+        world.inject(a.port, a.frame);
       }
-      const before = this.fates();
       world.vs.packets?.run();
       note(this.notes, "frames in", this.last.length);
       const wrong = this.wrong ?? this.vanished(before, this.last.length) ?? this.limits();
       if (wrong !== null) {
         return `${wrong}\nafter frames:\n${this.lastFrames()}`;
       }
-      if ((n / BURST) % SOUND_EVERY === SOUND_EVERY - 1) {
+      if (r(SOUND_ONE_IN) === 0) {
         const unsound = checkMegaflows(world, r, this.notes, SOUND_SAMPLES);
         if (unsound !== null) {
           return unsound;
         }
       }
-      world.warp(r(40) === 0 ? 1 + r(20_000) : r(60));
+      world.warp(r(10) === 0 ? 1 + r(20_000) : r(60));
     }
     this.coverage();
     return null;
