@@ -33,8 +33,11 @@ function timeWarp(ctx: CommandContext, argv: readonly string[]): Reply {
     const ms = Math.min(step, left);
     ctx.vs.warp(ms);
     left -= ms;
-    // The main loop turns once a step; what that leads to has to wait for the next one.
-    ctx.vs.run(1);
+    // The main loop turns once a step; what that leads to has to wait for the next one. The command
+    // makes the first step and the loop, before it turns again, the second.
+    if (i > 0 || left === 0) {
+      ctx.vs.run(1);
+    }
   }
   return appctlOk("warped");
 }
