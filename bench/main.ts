@@ -7,6 +7,7 @@ import { parseArgs } from "node:util";
 import { classifierBench } from "./classifier.ts";
 import { datapathBench } from "./datapath.ts";
 import { loadingBench } from "./loading.ts";
+import { replayBench } from "./replay.ts";
 import { markdown, type Table } from "./table.ts";
 import { traceBench } from "./trace.ts";
 
@@ -20,6 +21,7 @@ const BENCHES: Readonly<Record<string, () => Promise<Table>>> = {
     classifierBench({ sets: values.sets ?? "../shared/bench/classbench", rival: values.rival }),
   loading: loadingBench,
   datapath: datapathBench,
+  replay: replayBench,
   trace: traceBench,
 };
 
