@@ -1,144 +1,239 @@
-// Datapath bench: packets a second through the exact-match cache, the megaflow cache, connection
-// tracking and upcalls, and the bytes that a hit allocates.
+// Datapath bench: packets a second through a whole switch by each way that a packet can take, the
+// bytes that a hit allocates, and the real ovs-vswitchd beside it.
 //
-// Frames are 64-byte UDP packets of many flows. They come from a fixed set of packet buffers and
-// go to a device that only counts, so that the figures are the datapath's own.
+// Frames are 64-byte UDP packets of 1,000 flows, from port 1 to port 2. Both sides get the same
+// configuration, flows and frames. Ours come from a fixed set of buffers and are copied into the
+// packet that the datapath gets, the daemon's come by its ports' stream sockets. All figures are
+// processor time, so that other programs on the machine do not count.
 
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
-import { Conntrack } from "../src/datapath/conntrack.ts";
-import { Datapath, type MissResult } from "../src/datapath/datapath.ts";
-import type { OdpAction } from "../src/datapath/odp-action.ts";
-import { type Netdev, newNetdevStats } from "../src/datapath/port.ts";
 import { flowCompose } from "../src/flow/compose.ts";
-import { type FlowKey, fill, get, K, newKey, set } from "../src/flow/flow-key.ts";
+import { K, newKey, set } from "../src/flow/flow-key.ts";
 import { formatHex } from "../src/lib/bytes.ts";
 import { ManualClock, MemoryFileSystem, SeededRng } from "../src/lib/env.ts";
 import { PacketBuf } from "../src/packet/packet.ts";
 import { runCommandLine } from "../src/vswitch/commands.ts";
 import { Packets } from "../src/vswitch/packets.ts";
 import { VSwitch } from "../src/vswitch/vswitch.ts";
+import { haveRealOvs } from "../tools/oracle/real-ovs.ts";
+import { RivalDaemon } from "./rival-daemon.ts";
 import { median, type Table } from "./table.ts";
 
-const ROUNDS = 5;
-const PACKETS = 400_000;
-const MISSES = 20_000;
+const ROUNDS = 7;
+const PACKETS = 300_000;
 const FLOWS = 1000;
 const MASKS = 50;
 const FRAME_L7_BYTES = 22;
+/** Times that all flows are sent to the daemon. */
+const RIVAL_TIMES = 5;
+const TRACES = 1000;
+const ALLOCATION_PACKETS = 400_000;
 
-/** Takes every packet and keeps none. */
-class Sink implements Netdev {
-  readonly name = "sink";
-  readonly type = "dummy";
-  readonly stats = newNetdevStats();
-  send(p: PacketBuf): null {
-    this.stats.txPackets++;
-    this.stats.txBytes += p.size;
-    return null;
-  }
-  receive(): null {
-    return null;
-  }
+interface Case {
+  readonly name: string;
+  readonly flows: readonly string[];
+  /** One packet in so many enters the exact-match cache. */
+  readonly emc: number;
+  /** Packets a second. */
+  readonly wanted: number | null;
+  /** The datapath's flows are taken away each time that all frames have passed. */
+  readonly purge?: true;
 }
 
-function packets(): PacketBuf[] {
+const addressOf = (i: number) => `10.0.${i >> 8}.${i & 255}`;
+const eachFlow = (f: (i: number) => string) => Array.from({ length: FLOWS }, (_, i) => f(i));
+
+const ROUTER: readonly string[] = [
+  "table=0,in_port=1,actions=load:1->NXM_NX_REG0[],resubmit(,1)",
+  ...eachFlow((i) => `table=1,udp,nw_src=${addressOf(i)},actions=dec_ttl,resubmit(,2)`),
+  "table=2,actions=mod_dl_src:02:00:00:00:00:01,output:2",
+];
+
+const CASES: readonly Case[] = [
+  {
+    name: "exact-match hits",
+    flows: ["table=0,in_port=1,udp,nw_src=10.0.0.0/16,actions=output:2"],
+    emc: 1,
+    wanted: 1e6,
+  },
+  {
+    name: `megaflow hits, ${MASKS} masks`,
+    // Each address leads to one of 50 tables, each of which looks at other bits of a port.
+    flows: [
+      ...eachFlow(
+        (i) => `table=0,udp,nw_src=${addressOf(i)},actions=resubmit(,${1 + (i % MASKS)})`,
+      ),
+      ...Array.from({ length: MASKS }, (_, i) => {
+        const mask = i + 1;
+        return `table=${mask},udp,tp_dst=${53 & mask}/${mask},actions=output:2`;
+      }),
+    ],
+    emc: 0,
+    wanted: 4e5,
+  },
+  {
+    name: "conntrack, established",
+    flows: [
+      "table=0,ip,ct_state=-trk,actions=ct(table=1)",
+      "table=1,in_port=1,ip,ct_state=+trk+new,actions=ct(commit),output:2",
+      "table=1,in_port=1,ip,ct_state=+trk+est,actions=output:2",
+      "table=1,in_port=2,ip,ct_state=+trk+est,actions=output:1",
+    ],
+    emc: 100,
+    wanted: 2.5e5,
+  },
+  { name: "upcalls: miss, translate, install", flows: ROUTER, emc: 0, wanted: null, purge: true },
+];
+
+/** One frame of each flow, or of its replies. */
+function frames(replies: boolean): Uint8Array[] {
   return Array.from({ length: FLOWS }, (_, i) => {
     const key = newKey();
-    key.set([0x5054, 0x20000 + i], K.dl_src.word);
-    key.set([0x5054, 1], K.dl_dst.word);
+    const [here, there] = replies ? [K.dl_dst, K.dl_src] : [K.dl_src, K.dl_dst];
+    key.set([0x5054, 0x20000 + i], here.word);
+    key.set([0x5054, 1], there.word);
     set(key, K.dl_type, 0x0800);
-    set(key, K.nw_src, 0x0a000000 + i);
-    set(key, K.nw_dst, 0x0a010001);
+    set(key, replies ? K.nw_dst : K.nw_src, 0x0a000000 + i);
+    set(key, replies ? K.nw_src : K.nw_dst, 0x0a010001);
     set(key, K.nw_ttl, 64);
     set(key, K.nw_proto, 17);
-    set(key, K.tp_src, 1000 + i);
-    set(key, K.tp_dst, 53);
+    set(key, replies ? K.tp_dst : K.tp_src, 1000 + i);
+    set(key, replies ? K.tp_src : K.tp_dst, 53);
     const p = new PacketBuf();
     flowCompose(p, key, FRAME_L7_BYTES);
-    return p;
+    return p.data().slice();
   });
 }
 
-const OUTPUT: readonly OdpAction[] = [{ kind: "output", port: 2 }];
+const FORWARD = frames(false);
+const REPLIES = frames(true);
 
-function baseMask(): FlowKey {
-  const mask = newKey();
-  for (const slot of [K.in_port, K.recirc_id, K.packet_type, K.dl_type]) {
-    fill(mask, slot);
-  }
-  set(mask, K.nw_frag, 3);
-  set(mask, K.nw_proto, 0xff);
-  return mask;
+/** What both sides are asked before the frames. */
+function setup(c: Case): { readonly argv: readonly string[]; readonly stdin: string }[] {
+  const vsctl = (text: string) => ({ argv: ["ovs-vsctl", ...text.split(" ")], stdin: "" });
+  return [
+    vsctl("add-br br0 -- set bridge br0 fail_mode=secure"),
+    vsctl("add-port br0 p1 -- set interface p1 type=dummy ofport_request=1"),
+    vsctl("add-port br0 p2 -- set interface p2 type=dummy ofport_request=2"),
+    vsctl(`set Open_vSwitch . other_config:emc-insert-inv-prob=${c.emc}`),
+    { argv: ["ovs-ofctl", "add-flows", "br0", "-"], stdin: `${c.flows.join("\n")}\n` },
+  ];
 }
 
-function datapath(answer: (key: FlowKey) => MissResult): Datapath {
-  const dp = new Datapath({
-    name: "bench",
-    type: "netdev",
+/** Our side of a case. */
+class Ours {
+  readonly vs = new VSwitch({
     clock: new ManualClock(1000),
     rng: new SeededRng(1),
+    fs: new MemoryFileSystem(),
   });
-  dp.addPort("p1", null, null, 1);
-  dp.addPort("p2", new Sink(), null, 2);
-  dp.upcalls = { miss: (_p, key) => answer(key), userspace: () => null, installed: () => {} };
-  return dp;
-}
+  private readonly c: Case;
+  private readonly pair: ReturnType<Packets["all"]>[number];
+  private readonly packet = new PacketBuf();
+  private next = 0;
 
-/** All flows in the exact-match cache. */
-function exact(): Datapath {
-  const dp = datapath(() => {
-    const mask = baseMask();
-    fill(mask, K.nw_src);
-    return { actions: OUTPUT, install: { mask, actions: OUTPUT, owner: null } };
-  });
-  dp.emcInsertInvProb = 1;
-  return dp;
-}
-
-/** No exact-match cache; flows spread over 50 masks, which all have to be gone through. */
-function masked(): Datapath {
-  const dp = datapath((key) => {
-    const mask = baseMask();
-    fill(mask, K.nw_src);
-    const n = get(key, K.nw_src) % MASKS;
-    set(mask, K.tp_src, 0xffff & ~(n & 7));
-    set(mask, K.tp_dst, 0xffff & ~(n >> 3));
-    return { actions: OUTPUT, install: { mask, actions: OUTPUT, owner: null } };
-  });
-  dp.emcInsertInvProb = 0;
-  return dp;
-}
-
-/** Through ct() and recirculation, connections established. */
-function tracked(): Datapath {
-  const ct = (commit: boolean): OdpAction => ({
-    kind: "ct",
-    commit,
-    force: false,
-    zone: 1,
-    mark: null,
-    label: null,
-    helper: null,
-    timeout: null,
-    nat: null,
-  });
-  const dp = datapath((key) => {
-    const first = get(key, K.recirc_id) === 0;
-    const fresh = (get(key, K.ct_state) & 1) !== 0;
-    const mask = baseMask();
-    if (!first) {
-      fill(mask, K.ct_state);
+  constructor(c: Case) {
+    this.c = c;
+    for (const { argv, stdin } of setup(c)) {
+      const reply = runCommandLine(this.vs, argv, stdin);
+      if (reply.exit !== 0) {
+        throw new Error(`${argv.join(" ")}: ${reply.stderr}`);
+      }
     }
-    const actions: readonly OdpAction[] = first
-      ? [ct(false), { kind: "recirc", recircId: 1 }]
-      : fresh
-        ? [ct(true), ...OUTPUT]
-        : OUTPUT;
-    return { actions, install: { mask, actions, owner: null } };
-  });
-  dp.ct = new Conntrack({ rng: new SeededRng(2), policies: () => undefined, warn: () => {} });
-  return dp;
+    const pair = this.vs.packets instanceof Packets ? this.vs.packets.all()[0] : undefined;
+    if (pair === undefined) {
+      throw new Error("no datapath");
+    }
+    this.pair = pair;
+    this.receive("p1", FORWARD, FLOWS);
+    this.receive("p2", REPLIES, FLOWS);
+    this.pass(PACKETS);
+  }
+
+  private receive(port: string, list: readonly Uint8Array[], n: number): void {
+    const { dp, udpif } = this.pair;
+    const portNo = dp.portByName(port)?.portNo ?? 0;
+    for (let i = 0; i < n; i++) {
+      this.packet.setData(list[this.next] as Uint8Array);
+      dp.receive(portNo, this.packet);
+      this.next = this.next + 1 < FLOWS ? this.next + 1 : 0;
+      if (this.next === 0 && this.c.purge === true) {
+        udpif.purge();
+      }
+    }
+  }
+
+  /** Packets a second. */
+  pass(n: number): number {
+    const begin = cpuSeconds();
+    this.receive("p1", FORWARD, n);
+    return n / (cpuSeconds() - begin);
+  }
+
+  /** Bytes of heap that a packet leaves behind, while nothing is collected. */
+  allocated(): number {
+    gc();
+    this.pass(1000);
+    const before = process.memoryUsage().heapUsed;
+    this.pass(ALLOCATION_PACKETS);
+    return Math.max(0, process.memoryUsage().heapUsed - before) / ALLOCATION_PACKETS;
+  }
+
+  /** Traces a second of packets of this case. */
+  traces(): number {
+    const begin = cpuSeconds();
+    for (let i = 0; i < TRACES; i++) {
+      runCommandLine(this.vs, traceArgv(i));
+    }
+    return TRACES / (cpuSeconds() - begin);
+  }
+}
+
+function traceArgv(i: number): readonly string[] {
+  const hex = formatHex(FORWARD[i % FLOWS] as Uint8Array);
+  return ["ovs-appctl", "ofproto/trace", "br0", "in_port=1", hex];
+}
+
+interface RivalFigures {
+  /** Packets a second. */
+  readonly rate: number;
+  readonly traces: number;
+}
+
+/** The daemon's side of a case. */
+async function rivalFigures(c: Case): Promise<RivalFigures> {
+  const rival = new RivalDaemon();
+  try {
+    await rival.start();
+    for (const { argv, stdin } of setup(c)) {
+      await rival.ovs.run(argv, stdin);
+    }
+    await rival.plug("p1");
+    await rival.plug("p2");
+    await rival.send("p1", "p2", FORWARD, 1);
+    if (c.flows.some((f) => f.includes("ct("))) {
+      await rival.send("p2", "p1", REPLIES, 1);
+    }
+    await rival.send("p1", "p2", FORWARD, 2);
+    let cpu = 0;
+    for (let i = 0; i < RIVAL_TIMES; i++) {
+      if (c.purge === true) {
+        await rival.run("ovs-appctl", "dpctl/del-flows");
+      }
+      const begin = rival.cpuSeconds();
+      await rival.send("p1", "p2", FORWARD, 1);
+      cpu += rival.cpuSeconds() - begin;
+    }
+    const begin = rival.cpuSeconds();
+    for (let i = 0; i < TRACES; i++) {
+      await rival.run(...traceArgv(i));
+    }
+    const traces = TRACES / (rival.cpuSeconds() - begin);
+    return { rate: (RIVAL_TIMES * FLOWS) / cpu, traces };
+  } finally {
+    rival.stop();
+  }
 }
 
 /** Processor time, so that other programs on the machine do not count. */
@@ -147,106 +242,53 @@ function cpuSeconds(): number {
   return (user + system) / 1e6;
 }
 
-function pass(dp: Datapath, list: readonly PacketBuf[], n: number): number {
-  const begin = cpuSeconds();
-  for (let i = 0; i < n; i++) {
-    dp.receive(1, list[i % list.length] as PacketBuf);
-  }
-  return n / (cpuSeconds() - begin);
-}
-
 setFlagsFromString("--expose-gc");
 const gc: () => void = runInNewContext("gc");
-
-/** Bytes of heap that a packet leaves behind, while nothing is collected. */
-function allocated(dp: Datapath, list: readonly PacketBuf[]): number {
-  const n = 20_000;
-  gc();
-  const before = process.memoryUsage().heapUsed;
-  pass(dp, list, n);
-  return (process.memoryUsage().heapUsed - before) / n;
-}
-
-/** Misses of a whole switch that has a table of rules: translated and installed, each one. */
-function upcalls(list: readonly PacketBuf[]): { readonly miss: number; readonly trace: number } {
-  const vs = new VSwitch({
-    clock: new ManualClock(1000),
-    rng: new SeededRng(1),
-    fs: new MemoryFileSystem(),
-  });
-  const run = (...argv: readonly string[]) => runCommandLine(vs, argv);
-  run("ovs-vsctl", "add-br", "br0", "--", "set", "bridge", "br0", "fail_mode=secure");
-  for (const p of ["p1", "p2"]) {
-    run("ovs-vsctl", "add-port", "br0", p, "--", "set", "interface", p, "type=dummy");
-  }
-  run(
-    "ovs-ofctl",
-    "add-flow",
-    "br0",
-    "table=0,in_port=1,actions=load:1->NXM_NX_REG0[],resubmit(,1)",
-  );
-  for (let i = 0; i < FLOWS; i++) {
-    const flow = `table=1,udp,nw_src=10.0.${i >> 8}.${i & 255},actions=dec_ttl,resubmit(,2)`;
-    run("ovs-ofctl", "add-flow", "br0", flow);
-  }
-  run("ovs-ofctl", "add-flow", "br0", "table=2,actions=mod_dl_src:02:00:00:00:00:01,output:2");
-  const pair = vs.packets instanceof Packets ? vs.packets.all()[0] : undefined;
-  if (pair === undefined) {
-    throw new Error("no datapath");
-  }
-  const { dp, udpif } = pair;
-  const port = dp.portByName("p1")?.portNo ?? 1;
-  const frames = list.map((p) => p.clone());
-  let misses = 0;
-  const begin = cpuSeconds();
-  for (let i = 0; i < MISSES; i++) {
-    if (i % FLOWS === 0) {
-      misses += dp.flows.size;
-      udpif.purge();
-    }
-    dp.receive(port, (frames[i % FLOWS] as PacketBuf).clone());
-  }
-  misses += dp.flows.size;
-  const seconds = cpuSeconds() - begin;
-  const hex = formatHex((list[0] as PacketBuf).data());
-  const traces = 2000;
-  const start = cpuSeconds();
-  for (let i = 0; i < traces; i++) {
-    run("ovs-appctl", "ofproto/trace", "br0", "in_port=1", hex);
-  }
-  return { miss: misses / seconds, trace: traces / (cpuSeconds() - start) };
-}
 
 const perSecond = (n: number) => `${Math.round(n / 1000).toLocaleString("en")} k/s`;
 
 export async function datapathBench(): Promise<Table> {
-  const list = packets();
-  const cases = [
-    ["exact-match hits", exact(), 1e6],
-    [`megaflow hits, ${MASKS} masks`, masked(), 4e5],
-    ["conntrack, established", tracked(), 2.5e5],
-  ] as const;
-  for (const [, dp] of cases) {
-    pass(dp, list, PACKETS);
-  }
-  const rates: number[][] = cases.map(() => []);
+  const sides = CASES.map((c) => new Ours(c));
+  const rates: number[][] = CASES.map(() => []);
   for (let round = 0; round < ROUNDS; round++) {
-    cases.forEach(([, dp], i) => {
-      rates[i]?.push(pass(dp, list, PACKETS));
+    sides.forEach((side, i) => {
+      rates[i]?.push(side.pass(PACKETS));
     });
   }
-  const rows = cases.map(([name, dp, wanted], i) => [
-    name,
-    perSecond(median(rates[i] ?? [])),
-    perSecond(wanted),
-    `${Math.max(0, allocated(dp, list)).toFixed(1)} B`,
+  const rows: string[][] = [];
+  let last: RivalFigures | null = null;
+  for (const [i, c] of CASES.entries()) {
+    last = haveRealOvs() ? await rivalFigures(c) : null;
+    const ours = rates[i] ?? [];
+    rows.push([
+      c.name,
+      perSecond(median(ours)),
+      perSecond(Math.max(...ours)),
+      c.wanted === null ? "" : perSecond(c.wanted),
+      c.purge === true ? "" : `${(sides[i] as Ours).allocated().toFixed(1)} B`,
+      last === null ? "not installed" : perSecond(last.rate),
+    ]);
+  }
+  const upcalls = sides[CASES.length - 1] as Ours;
+  upcalls.traces();
+  rows.push([
+    "ofproto/trace of the same packets",
+    perSecond(upcalls.traces()),
+    "",
+    "",
+    "",
+    last === null ? "" : perSecond(last.traces),
   ]);
-  const { miss, trace } = upcalls(list);
-  rows.push(["upcalls: miss, translate, install", perSecond(miss), "", ""]);
-  rows.push(["ofproto/trace of the same packet", perSecond(trace), "", ""]);
   return {
     title: "Datapath",
-    header: ["packets", "median rate", "wanted", "allocated per packet"],
+    header: [
+      "packets",
+      "tablewalk, median",
+      "best round",
+      "wanted",
+      "allocated per packet",
+      "ovs-vswitchd by its sockets",
+    ],
     rows,
   };
 }

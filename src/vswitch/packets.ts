@@ -361,9 +361,15 @@ export class Packets implements PacketPath {
   }
 
   private applySettings(): void {
-    const { vlanLimit, maxIdleMs, flowLimit } = this.vs.settings;
+    const { vlanLimit, maxIdleMs, flowLimit, emcInsertInvProb } = this.vs.settings;
     for (const { dp, udpif } of this.all()) {
       dp.vlanLimit = vlanLimit;
+      if (emcInsertInvProb !== dp.emcInsertInvProb) {
+        dp.emcInsertInvProb = emcInsertInvProb;
+        const share = `1/${emcInsertInvProb} (~${(100 / emcInsertInvProb).toFixed(2)}%)`;
+        const to = emcInsertInvProb === 0 ? "zero" : share;
+        this.vs.log.log("dpif_netdev", "info", `EMC insertion probability changed to ${to}`);
+      }
       udpif.maxIdleMs = maxIdleMs;
       udpif.flowLimitMax = flowLimit;
     }

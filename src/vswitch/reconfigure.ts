@@ -5,6 +5,7 @@
 // Open vSwitch does: deletions first, so that names and numbers are free again, then ports that ask
 // for a number, then the others. References: ovs: vswitchd/bridge.c bridge_reconfigure.
 
+import { EMC_INSERT_INV_PROB } from "../datapath/datapath.ts";
 import { hashString } from "../lib/hash.ts";
 import { OvsMap } from "../lib/hmap.ts";
 import { OFPP } from "../flow/ofp-port.ts";
@@ -47,6 +48,7 @@ export interface SwitchSettings {
   readonly maxIdleMs: number;
   readonly maxRevalidatorMs: number;
   readonly vlanLimit: number;
+  readonly emcInsertInvProb: number;
 }
 
 export const DEFAULT_SETTINGS: SwitchSettings = {
@@ -54,6 +56,7 @@ export const DEFAULT_SETTINGS: SwitchSettings = {
   maxIdleMs: 10_000,
   maxRevalidatorMs: 500,
   vlanLimit: 1,
+  emcInsertInvProb: EMC_INSERT_INV_PROB,
 };
 /** VLAN headers that a flow can hold (ovs: FLOW_MAX_VLAN_HEADERS); a limit of 0 means this. */
 const VLAN_HEADERS_MAX = 2;
@@ -67,6 +70,7 @@ function settingsOf(root: Row): SwitchSettings {
     maxIdleMs: Math.max(100, smapUint(config, "max-idle", d.maxIdleMs)),
     maxRevalidatorMs: Math.max(100, smapUint(config, "max-revalidator", d.maxRevalidatorMs)),
     vlanLimit: vlans <= 0 ? VLAN_HEADERS_MAX : Math.min(vlans, VLAN_HEADERS_MAX),
+    emcInsertInvProb: smapUint(config, "emc-insert-inv-prob", d.emcInsertInvProb),
   };
 }
 
