@@ -7,6 +7,14 @@
 /** From here on a view on the run costs less than copying it word by word. */
 const LONG_BYTES = 256;
 
+/** Part of an array of bytes, with a view on all of the array. */
+export interface ViewedRange {
+  readonly bytes: Uint8Array;
+  readonly view: DataView;
+  readonly from: number;
+  readonly to: number;
+}
+
 export class ByteCopier {
   private dst: Uint8Array = new Uint8Array(0);
   private src: Uint8Array = this.dst;
@@ -24,16 +32,21 @@ export class ByteCopier {
 
   /** Copies `src[begin, end)` to `dst`, from `at` on. */
   copy(dst: Uint8Array, at: number, src: Uint8Array, begin: number, end: number): void {
+    if (src !== this.src) {
+      this.src = src;
+      this.from = new DataView(src.buffer, src.byteOffset, src.byteLength);
+    }
+    this.copyFrom(dst, at, { bytes: src, view: this.from, from: begin, to: end });
+  }
+
+  /** Copies a range to `dst`, from `at` on. */
+  copyFrom(dst: Uint8Array, at: number, range: ViewedRange): void {
+    const { bytes: src, view: from, from: begin, to: end } = range;
     if (end - begin >= LONG_BYTES) {
       dst.set(src.subarray(begin, end), at);
       return;
     }
     const to = this.viewOn(dst);
-    if (src !== this.src) {
-      this.src = src;
-      this.from = new DataView(src.buffer, src.byteOffset, src.byteLength);
-    }
-    const { from } = this;
     let i = begin;
     let o = at;
     for (; i + 4 <= end; i += 4, o += 4) {

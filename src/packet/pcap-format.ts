@@ -46,6 +46,7 @@ export class PcapRecord {
   nsec = 0;
   /** The captured bytes are `bytes[from, to)`, valid until the decoder is called again. */
   bytes: Uint8Array = new Uint8Array(0);
+  view = new DataView(this.bytes.buffer);
   from = 0;
   to = 0;
   /** Length on the wire, which may be more than was captured. */
@@ -77,6 +78,7 @@ export class PcapDecoder {
   error: ParseError | null = null;
   readonly record = new PcapRecord();
   private buf = new Uint8Array(65536);
+  private view = new DataView(this.buf.buffer);
   private at = 0;
   private end = 0;
   /** Bytes of the file before `buf[0]`. */
@@ -94,6 +96,7 @@ export class PcapDecoder {
       const bigger = new Uint8Array(Math.max(left + chunk.length, 2 * this.buf.length));
       bigger.set(this.buf.subarray(this.at, this.end));
       this.buf = bigger;
+      this.view = new DataView(bigger.buffer);
     } else {
       this.buf.copyWithin(0, this.at, this.end);
     }
@@ -224,6 +227,7 @@ export class PcapDecoder {
     r.iface = 0;
     r.direction = DIRECTION.UNKNOWN;
     r.bytes = this.buf;
+    r.view = this.view;
     r.from = this.at + PCAP_RECORD_BYTES;
     r.to = r.from + bytes;
     this.at = r.to;
@@ -311,6 +315,7 @@ export class PcapDecoder {
     r.linkType = desc.linkType;
     r.iface = p.iface;
     r.bytes = this.buf;
+    r.view = this.view;
     r.from = this.at + p.dataOfs;
     r.to = r.from + p.captured;
     return "record";

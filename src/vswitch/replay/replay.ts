@@ -10,7 +10,7 @@
 // - Time never goes back: a packet from the past is handled in the present.
 // - The same packets give the same report and the same output.
 
-import { ByteCopier } from "../../lib/byte-copier.ts";
+import { ByteCopier, type ViewedRange } from "../../lib/byte-copier.ts";
 import type { ManualClock } from "../../lib/env.ts";
 import { newNetdevStats, type Netdev } from "../../datapath/port.ts";
 import type { Conn } from "../../datapath/ct-conn.ts";
@@ -160,7 +160,7 @@ export class Replay {
   }
 
   /** A packet, `bytes[from, to)`, arrives at a port. */
-  receive(port: ReplayPort, sec: number, nsec: number, p: ByteRange): void {
+  receive(port: ReplayPort, sec: number, nsec: number, p: ViewedRange): void {
     this.moveClock(sec, nsec);
     const { paths } = this;
     const size = p.to - p.from;
@@ -200,13 +200,13 @@ export class Replay {
   }
 
   /** Makes the packet as if it had just come. */
-  private fill({ bytes, from, to }: ByteRange): void {
+  private fill(range: ViewedRange): void {
     const { packet } = this;
     packet.packetType = PT.ETH;
     packet.roomBytes = 0;
     packet.clear();
-    const at = packet.put(to - from);
-    this.copier.copy(packet.bytes, at, bytes, from, to);
+    const at = packet.put(range.to - range.from);
+    this.copier.copyFrom(packet.bytes, at, range);
   }
 
   private moveClock(sec: number, nsec: number): void {
@@ -243,13 +243,6 @@ export class Replay {
       udpif.sync();
     }
   }
-}
-
-/** Part of an array of bytes. */
-export interface ByteRange {
-  readonly bytes: Uint8Array;
-  readonly from: number;
-  readonly to: number;
 }
 
 /** Fragments that conntrack has taken in so far. */
