@@ -131,7 +131,7 @@ function setAction(
   if (!exact) {
     fillMask(attr, mask);
   }
-  c.out.push({ kind: "set", key: { attr, value: key } });
+  c.out.push({ kind: "set", key: { attr, value: key.slice(0, ODP_KEYS[attr].words) } });
 }
 
 /** Nothing of an attribute differs, which is the usual case and costs no allocation. */
@@ -155,6 +155,7 @@ function isCommitted(flow: FlowKey, base: FlowKey): boolean {
 }
 
 // What commitKey() works with and nobody keeps; it calls nothing that comes back to it.
+const KEY = new Uint32Array(ATTR_WORDS_MAX);
 const BASE = new Uint32Array(ATTR_WORDS_MAX);
 const MASK = new Uint32Array(ATTR_WORDS_MAX);
 const BEFORE = new Uint32Array(ATTR_WORDS_MAX);
@@ -169,17 +170,20 @@ function commitKey(
   if (isUnchanged(c, attr)) {
     return false;
   }
-  const key = odpKeyFromFlow(attr, c.flow, false);
+  const key = odpKeyInto(KEY, attr, c.flow, false);
   const base = odpKeyInto(BASE, attr, c.base, false);
   const mask = odpKeyInto(MASK, attr, c.wc, true);
-  BEFORE.set(mask);
+  const { words } = ODP_KEYS[attr];
+  for (let i = 0; i < words; i++) {
+    BEFORE[i] = mask[i] as number;
+  }
   adjust?.(mask, c);
   if (!compareFields(attr, key, base, mask)) {
     return false;
   }
   setAction(c, attr, key, mask, useMasked);
   odpKeyToFlow(attr, key, c.base, false);
-  for (let i = 0; i < key.length; i++) {
+  for (let i = 0; i < words; i++) {
     mask[i] = (mask[i] as number) | (BEFORE[i] as number);
   }
   odpKeyToFlow(attr, mask, c.wc, true);
