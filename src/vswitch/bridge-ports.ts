@@ -23,7 +23,7 @@ import {
   openDevice,
 } from "./device.ts";
 import { addTunnelEnd, deleteTunnelEnd } from "./native-wiring.ts";
-import { endMonitor } from "./protocol-monitor.ts";
+import { endMonitor } from "./configure-monitor.ts";
 
 /** What OpenFlow is told about a device. */
 export function netdevInfo(d: Device): NetdevInfo {

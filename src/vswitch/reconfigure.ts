@@ -37,7 +37,7 @@ import { configureDevice, dpPortName, logNoIfindex } from "./device.ts";
 import { configureSpanningTrees } from "./configure-trees.ts";
 import { configurePort } from "./port-config.ts";
 import { endLacp } from "./protocol-lacp.ts";
-import { configureBfd, configureCfm } from "./protocol-monitor.ts";
+import { configureBfd, configureCfm } from "./configure-monitor.ts";
 import { smapInt, smapUint } from "./smap.ts";
 import { StatusWriter, writeFailure, writeIface, writeStatistics } from "./status.ts";
 import type { VSwitch } from "./vswitch.ts";
@@ -329,7 +329,7 @@ function configureDatapaths(vs: VSwitch, root: Row, w: StatusWriter): void {
 }
 
 /** Does all of it and notes in the database up to which change it has come. */
-export function reconfigure(vs: VSwitch): void {
+export function reconfigure(vs: VSwitch, quiet: boolean): void {
   const [root] = vs.db.rows("Open_vSwitch");
   if (root === undefined) {
     return;
@@ -384,7 +384,9 @@ export function reconfigure(vs: VSwitch): void {
       configureBridge(br, row, w);
     }
   }
-  vs.packets?.needRevalidate();
+  if (!quiet) {
+    vs.packets?.needRevalidate();
+  }
   writeRoot(w, root);
   w.commit();
   for (const br of vs.bridges.values()) {

@@ -30,6 +30,7 @@ import { logTunnelPacket } from "./packet-log.ts";
 import type { PacketPath } from "./packet-path.ts";
 import { Packets } from "./packets.ts";
 import { nextWakeMs } from "./port-protocols.ts";
+import { Monitor } from "./protocol-monitor.ts";
 import { DEFAULT_SETTINGS, reconfigure, type SwitchSettings } from "./reconfigure.ts";
 import { DatapathLog, logStart } from "./start-log.ts";
 import { TreesOfSwitch } from "./spanning-trees.ts";
@@ -137,6 +138,7 @@ export class VSwitch {
   readonly coverage = new Coverage();
   readonly trees = new TreesOfSwitch();
   readonly protocols = new LinkProtocols();
+  readonly monitor = new Monitor();
   readonly streams = new DummyStreams((text) => this.log.warn("netdev_dummy", text));
   /** Ways to look datapath flows up, with their priorities (dpif-netdev/subtable-lookup-*). */
   readonly lookupPriorities = new Map([
@@ -264,8 +266,9 @@ export class VSwitch {
   }
 
   /**
-   * Does what protocols should have done since the last turn, each at its time. Time that was warped
-   * over is lost to them, as in OVS. To be called before anything else happens at a later time.
+   * Does what protocols should have done since the last turn, each at its time. Time that was
+   * warped over is lost to them, as in OVS. To be called before anything else happens at a later
+   * time.
    */
   catchUp(): void {
     const { clock } = this;
@@ -288,7 +291,7 @@ export class VSwitch {
 
   /** When some protocol is due next; Infinity if there is none. */
   nextWakeMs(): number {
-    let ms = Number.POSITIVE_INFINITY;
+    let ms = this.monitor.wakeMs();
     for (const br of this.bridges.values()) {
       ms = Math.min(ms, nextWakeMs(br));
     }
@@ -301,7 +304,7 @@ export class VSwitch {
     this.streams.run(nowMs);
     for (let i = 0; i < turnsMax; i++) {
       this.packets?.run();
-      let again = false;
+      let again = this.monitor.run(nowMs);
       for (const br of this.bridges.values()) {
         again = runBridge(br, nowMs) || again;
       }

@@ -64,6 +64,7 @@ function override(all: (ctx: CommandContext) => Iterable<Overridable>, missing: 
     for (const x of found) {
       x.override(to);
     }
+    ctx.vs.statusChanged();
     return appctlOk("OK");
   };
 }

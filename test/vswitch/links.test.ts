@@ -1,0 +1,42 @@
+// CFM, BFD, LACP and bonds over time, compared with what the real Open vSwitch answered.
+import { readFileSync } from "node:fs";
+import { describe, expect, it } from "vitest";
+import { formatHex } from "../../src/lib/bytes.ts";
+import { ManualClock, MemoryFileSystem, SeededRng } from "../../src/lib/env.ts";
+import { PcapDecoder } from "../../src/packet/pcap-format.ts";
+import { runCommandLine } from "../../src/vswitch/commands.ts";
+import { VSwitch } from "../../src/vswitch/vswitch.ts";
+import { parseGolden } from "../golden-script.ts";
+import { neutralLinks } from "./links-neutral.ts";
+
+const golden = parseGolden(readFileSync("test/golden/links.txt", "utf8"));
+
+function captured(fs: MemoryFileSystem, name: string): string {
+  const file = fs.readFile(name);
+  const d = new PcapDecoder();
+  d.push(file.ok ? file.value : new Uint8Array(0));
+  let out = "";
+  while (d.next() === "record") {
+    out += `${formatHex(d.record.data)}\n`;
+  }
+  return out;
+}
+
+describe("links as Open vSwitch runs them", () => {
+  for (const { title, commands } of golden.sessions) {
+    it(title, () => {
+      const fs = new MemoryFileSystem();
+      const vs = new VSwitch({ clock: new ManualClock(1_000_000), rng: new SeededRng(1), fs });
+      for (const c of commands) {
+        const [tool, name = ""] = c.argv;
+        const reply =
+          tool === "ovs-pcap"
+            ? { exit: 0, stdout: captured(fs, name), stderr: "" }
+            : runCommandLine(vs, c.argv);
+        const output = neutralLinks(c.argv, reply.stdout + reply.stderr);
+        const lines = output === "" || output.endsWith("\n") ? output : `${output}\n`;
+        expect(`${lines}${reply.exit}`, c.line).toBe(`${c.output}${c.exit}`);
+      }
+    });
+  }
+});
