@@ -173,6 +173,7 @@ export class Rstp<Owner> implements RstpBridge {
   private place = machineStart();
   private changes = false;
   private moving = false;
+  private readonly retired: RstpPort<Owner>[] = [];
   private readonly waiting: { readonly port: RstpPort<Owner>; readonly bpdu: Uint8Array }[] = [];
 
   constructor(env: RstpEnv<Owner>) {
@@ -317,12 +318,21 @@ export class Rstp<Owner> implements RstpBridge {
     return p;
   }
 
-  /** A port takes no part any more. */
-  removePort(p: RstpPort<Owner>): void {
+  /** A port takes no part any more. Its number stays taken until `reap`, as in Open vSwitch. */
+  retirePort(p: RstpPort<Owner>): void {
     p.owner = null;
     this.setState(p, "Disabled");
     this.setMacOperational(p, false);
-    this.byNumber.delete(p.number);
+    this.retired.push(p);
+  }
+
+  /** Forgets the ports that were retired. */
+  reap(): void {
+    for (const p of this.retired.splice(0)) {
+      if (this.byNumber.get(p.number) === p) {
+        this.byNumber.delete(p.number);
+      }
+    }
   }
 
   private setPortDefaults(p: RstpPort<Owner>): void {

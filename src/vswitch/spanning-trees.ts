@@ -143,6 +143,7 @@ export class SpanningTrees {
       this.stp?.disablePort(t.stpPort);
     }
     this.setRstpPort(iface, null);
+    this.rstp?.reap();
     this.ports.delete(iface);
   }
 
@@ -381,7 +382,7 @@ export class SpanningTrees {
     const t = this.of(iface);
     if (rstp === null || s === null) {
       if (t.rstpPort !== null) {
-        rstp?.removePort(t.rstpPort);
+        rstp?.retirePort(t.rstpPort);
         t.rstpPort = null;
         iface.xport.rstp = null;
         this.updateRstpState(iface, t);
@@ -451,6 +452,7 @@ export class SpanningTrees {
     if (rstp === null) {
       return this.takeDirty();
     }
+    rstp.reap();
     if (nowMs - this.rstpTickMs >= RSTP_TICK_MS) {
       this.rstpTickMs = nowMs;
       rstp.tick();
