@@ -41,7 +41,7 @@ export interface OdpSupport {
   readonly nd_ext: boolean;
 }
 
-/** The userspace datapath. */
+/** What the switch takes the userspace datapath to know. */
 export const ODP_SUPPORT_ALL: OdpSupport = {
   max_vlan_headers: Number.MAX_SAFE_INTEGER,
   max_mpls_depth: Number.MAX_SAFE_INTEGER,
@@ -54,6 +54,9 @@ export const ODP_SUPPORT_ALL: OdpSupport = {
   ct_orig_tuple6: true,
   nd_ext: true,
 };
+
+/** What that datapath tells of its flows (ovs: lib/dpif-netdev.c dp_netdev_support). */
+export const ODP_SUPPORT_SHOWN: OdpSupport = { ...ODP_SUPPORT_ALL, nd_ext: false };
 
 export interface OdpFlowParams {
   readonly flow: FlowKey;

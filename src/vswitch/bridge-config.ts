@@ -211,7 +211,9 @@ export function configureMirrors(br: Bridge, row: Row): void {
       mbridge.set(uuid, settings);
     }
   }
-  ml.setFloodVlans(vlanSet(row, "flood_vlans"));
+  if (ml.setFloodVlans(vlanSet(row, "flood_vlans"))) {
+    ml.flush();
+  }
 }
 
 /** Fields that get a prefix trie unless the user names others. */

@@ -4,7 +4,7 @@
 
 import type { Megaflow } from "../datapath/megaflow.ts";
 import {
-  ODP_SUPPORT_ALL,
+  ODP_SUPPORT_SHOWN,
   odpFlowKeyFromFlow,
   odpFlowKeyFromMask,
 } from "../datapath/odp-flow-from.ts";
@@ -61,7 +61,7 @@ function formatKey(
   const p = {
     flow,
     mask: mask ?? flow,
-    support: ODP_SUPPORT_ALL,
+    support: ODP_SUPPORT_SHOWN,
     vlanLimit,
     geneve: geneveOf(flow, flow),
     geneveMask: geneveOf(flow, mask ?? flow),

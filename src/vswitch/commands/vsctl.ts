@@ -23,6 +23,7 @@ import type { Uuid } from "../../ovsdb/uuid.ts";
 import { type Command, type CommandContext, fatal, ok, type Reply } from "../command.ts";
 import { getoptLong, type OptSpec, type ParsedOpt } from "../getopt.ts";
 import { SSL_OPTIONS, VLOG_OPTIONS } from "../ofctl-options.ts";
+import { areQuiet } from "../quiet-changes.ts";
 import { OVS_VERSION, type VSwitch } from "../vswitch.ts";
 import { CONFIG_CTL_COMMANDS } from "./vsctl-config.ts";
 import {
@@ -397,8 +398,9 @@ function commit(vs: VSwitch, txn: Transaction, root: Uuid, wait: boolean): void 
     const next = BigInt(txn.row("Open_vSwitch", root)?.int("next_cfg") ?? 0) + 1n;
     txn.set("Open_vSwitch", root, "next_cfg", setDatum([next]));
   }
-  if (txn.commit().length > 0) {
-    vs.reconfigure();
+  const changes = txn.commit();
+  if (changes.length > 0) {
+    vs.reconfigure(areQuiet(changes));
   }
 }
 
