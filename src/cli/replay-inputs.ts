@@ -61,6 +61,8 @@ export interface Skipped {
   outbound: number;
   other_sender: number;
   other_interface: number;
+  /** Packets at a tunnel without its header. */
+  not_tunnelled: number;
 }
 
 /** One capture as the replay reads it. */
@@ -71,6 +73,7 @@ export class InCapture {
     outbound: 0,
     other_sender: 0,
     other_interface: 0,
+    not_tunnelled: 0,
   };
   /** Packets that arrived; those of them that the capture holds only the beginning of. */
   packets = 0;
@@ -118,9 +121,17 @@ export class InCapture {
       this.skipped.other_sender++;
       return null;
     }
-    this.packets++;
-    this.cut += r.origBytes > r.to - r.from ? 1 : 0;
     return port;
+  }
+
+  /** A packet has arrived, or the port did not take it. */
+  count(r: PcapRecord, isTaken: boolean): void {
+    if (isTaken) {
+      this.packets++;
+      this.cut += r.origBytes > r.to - r.from ? 1 : 0;
+    } else {
+      this.skipped.not_tunnelled++;
+    }
   }
 
   /** The port of the interface that a packet was captured at. */

@@ -43,7 +43,7 @@ export function openOutputs(replay: Replay, options: OutputOptions): Outputs {
     }
   };
   const closers: (() => void)[] = [];
-  const ports = replayPorts(replay.vs);
+  const ports = [...replayPorts(replay.vs), ...replay.vports];
   const { outDir, out } = options;
   if (outDir !== undefined) {
     mkdirSync(outDir, { recursive: true });

@@ -35,13 +35,15 @@ meters and timeouts, all at the times of the captures. PATH is what tablewalk tr
 
   --from PATH        a file, directory or archive of the host (may be repeated)
   --in PORT=FILE     packets that arrive at a port, from a pcap or pcapng (may be repeated);
-                     PORT is an interface's name, or an OpenFlow number of the bridge
+                     PORT is an interface's name, or an OpenFlow number of the bridge; at a
+                     tunnel arrive those that have its outer header, as captured at a NIC
   --in PORT=FILE:IF  only those that the pcapng has of interface IF
   --in FILE          a pcapng whose interfaces are named as the ports
   --sent-by PORT=MAC[,MAC...]
                      only these senders' packets arrive at PORT, for captures of both
                      directions; PORT=!MAC,... all but these
-  --out-dir DIR      a capture of what leaves, for each port
+  --out-dir DIR      a capture of what leaves, for each port; tunnels of a kernel datapath share
+                     one, such as genev_sys_6081.pcap, of packets without outer header
   --out FILE         one pcapng of what leaves at all ports
   --coverage FILE    how many packets took each flow of the dumps, as an lcov tracefile, or as
                      JSON if FILE ends with .json (may be repeated)
@@ -229,7 +231,7 @@ function readAll(run: Replay, merge: CaptureMerge<InCapture>): void {
     const r = input.head;
     const port = r === null ? null : input.tag.portOf(input, r);
     if (r !== null && port !== null) {
-      run.receive(port, r.sec, r.nsec, r);
+      input.tag.count(r, run.receive(port, r.sec, r.nsec, r));
     }
     if (++n % PROGRESS_EVERY === 0) {
       bar.show(merge.readBytes);

@@ -14,6 +14,7 @@ import { PcapngWriter, PcapReader, PcapWriter } from "../../src/io/pcap-file.ts"
 import { concatBytes, formatHex, parseHex, putU32le } from "../../src/lib/bytes.ts";
 import { pcapngInterface, pcapngPacket, pcapngSection } from "../../src/packet/pcap-format.ts";
 import type { FullReport } from "../../src/vswitch/replay/replay-text.ts";
+import { frame } from "../../tools/replay-frames.ts";
 import { problems, type Schema } from "../json-schema.ts";
 
 const dir = mkdtempSync(join(tmpdir(), "tablewalk-replay-"));
@@ -313,6 +314,48 @@ describe("captures", () => {
       report("--from", FORWARD, "--in", `1=${both}`, "--sent-by", `br0-port1=${senders}`);
     expect((await by("02:00:00:00:00:01")).packets).toBe(2);
     expect((await by("!02:00:00:00:00:01")).packets).toBe(1);
+  });
+
+  test("tunnels of a kernel datapath: outer headers come in, inner packets go out", async () => {
+    const shown = file(
+      "system@ovs-system: hit:0 missed:0\n  br-int:\n    br-int 65534/1: (internal)\n    tap0 1/2: (system)\n" +
+        "    vx 2/3: (vxlan: key=flow, local_ip=192.0.2.1, remote_ip=192.0.2.2)\n",
+      "txt",
+    );
+    const flows = flowsFile([
+      "table=0, priority=1,tun_id=0x7b,in_port=2 actions=output:1",
+      "table=0, priority=1,in_port=1 actions=set_field:0x7b->tun_id,output:2",
+    ]);
+    const inner = udp(77);
+    const outer = (vni: number) =>
+      frame({
+        ethSrc: "02:00:00:00:00:0a",
+        ethDst: "02:00:00:00:00:0b",
+        src: "192.0.2.2",
+        dst: "192.0.2.1",
+        proto: 17,
+        sport: 50000,
+        dport: 4789,
+        data: concatBytes([Uint8Array.of(8, 0, 0, 0, 0, 0, vni, 0), inner]),
+      });
+    const nic = pcap([
+      [0, outer(0x7b)],
+      [1, udp(5)],
+      [2, outer(0x7c)],
+    ]);
+    const out = join(dir, "kernel");
+    const host = ["--from", shown, "--from", flows, "--bridge", "br-int", "--out-dir", out];
+    const r = await report(...host, "--in", `vx=${nic}`, "--in", `tap0=${pcap([[5, udp(6)]])}`);
+    expect(packetsIn(join(out, "tap0.pcap"))).toEqual(["0:77"]);
+    expect(packetsIn(join(out, "vxlan_sys_4789.pcap"))).toEqual(["5000:6"]);
+    expect([r.packets, r.delivered, r.captures[0]?.skipped.not_tunnelled]).toEqual([3, 2, 1]);
+    expect(r.ports.map((p) => [p.port, p.rx_packets, p.tx_packets])).toEqual([
+      ["tap0", 1, 1],
+      ["br-int", 0, 0],
+      ["vx", 2, 0],
+      ["vxlan_sys_4789", 0, 1],
+    ]);
+    expect(r.classes[2]?.datapath_actions).toMatch(/^set\(tunnel\(tun_id=0x7b,src=192.0.2.1,/);
   });
 
   test("a capture cut at any byte is replayed up to there, and the error says where", async () => {

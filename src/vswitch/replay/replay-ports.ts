@@ -1,50 +1,124 @@
 // The ports of a replay: where packets may arrive, and where they may leave.
+//
+// Packets arrive at devices, or, in the headers that came over the wire, at tunnels: an operator who
+// captured at a NIC that is no port has them so. A kernel datapath sends what goes through a tunnel
+// to a port that all tunnels of a kind share, with the tunnel's key beside the packet.
 
-import type { DummyNetdev } from "../../datapath/dummy-netdev.ts";
+import type { Datapath } from "../../datapath/datapath.ts";
+import { PacketBatch } from "../../datapath/packet-batch.ts";
+import type { NetdevStats } from "../../datapath/port.ts";
+import { newNetdevStats } from "../../datapath/port.ts";
+import type { NativeTunnel } from "../../datapath/tunnel.ts";
+import { extract } from "../../flow/extract.ts";
+import { get, K, newKey } from "../../flow/flow-key.ts";
 import { OFPP, portFromString } from "../../flow/ofp-port.ts";
+import { IP_PROTO } from "../../packet/ip.ts";
+import type { PacketBuf } from "../../packet/packet.ts";
 import type { Bridge, Iface } from "../bridge.ts";
 import { type DatapathPair, Packets } from "../packets.ts";
 import { portsOf } from "../port-names.ts";
 import type { VSwitch } from "../vswitch.ts";
 
-/** A port that has a device. */
+/** The header of packets that arrive at a tunnel. */
+interface Outer {
+  readonly kind: NativeTunnel;
+  readonly dstPort: number;
+}
+
+/** Ports that a message lists at most. */
+const PORTS_SHOWN_MAX = 12;
+/** Stands for a port of the datapath that is none of a bridge. */
+export const NO_OFP_PORT = 0;
+
+/** A place where packets arrive or leave. */
 export class ReplayPort {
   readonly name: string;
+  /** The bridge, or the datapath if it is a port of that only. */
   readonly bridge: string;
   readonly ofpPort: number;
   readonly odpPort: number;
   readonly pair: DatapathPair;
-  private readonly netdev: DummyNetdev;
+  readonly stats: NetdevStats;
+  /** Set for a tunnel. */
+  private readonly outer: Outer | null;
+  private readonly key = newKey();
 
-  constructor(br: Bridge, iface: Iface, netdev: DummyNetdev, pair: DatapathPair) {
-    this.name = iface.name;
-    this.bridge = br.name;
-    this.ofpPort = iface.ofport.portNo;
-    this.odpPort = iface.xport.odpPort;
-    this.pair = pair;
-    this.netdev = netdev;
+  constructor(init: {
+    readonly name: string;
+    readonly bridge: string;
+    readonly ofpPort: number;
+    readonly odpPort: number;
+    readonly pair: DatapathPair;
+    readonly stats: NetdevStats;
+    readonly outer: Outer | null;
+  }) {
+    this.name = init.name;
+    this.bridge = init.bridge;
+    this.ofpPort = init.ofpPort;
+    this.odpPort = init.odpPort;
+    this.pair = init.pair;
+    this.stats = init.stats;
+    this.outer = init.outer;
   }
 
-  /** A packet arrives. */
-  count(bytes: number): void {
-    this.netdev.stats.rxPackets++;
-    this.netdev.stats.rxBytes += bytes;
+  get isTunnel(): boolean {
+    return this.outer !== null;
   }
 
-  get rxPackets(): number {
-    return this.netdev.stats.rxPackets;
+  /** Whether a packet is for this port: of those at a NIC only some are for a tunnel. */
+  takes(p: PacketBuf): boolean {
+    const { outer, key } = this;
+    if (outer === null) {
+      return true;
+    }
+    p.md.init(0);
+    extract(p, key, this.pair.dp.vlanLimit);
+    const proto = get(key, K.nw_proto);
+    if (outer.kind === "gre" || outer.kind === "erspan") {
+      return proto === IP_PROTO.GRE;
+    }
+    return proto === IP_PROTO.UDP && get(key, K.tp_dst) === outer.dstPort;
   }
 
-  get rxBytes(): number {
-    return this.netdev.stats.rxBytes;
+  /** A packet arrives that the port takes. */
+  receive(p: PacketBuf): void {
+    this.stats.rxPackets++;
+    this.stats.rxBytes += p.size;
+    const { dp } = this.pair;
+    if (this.outer === null) {
+      dp.receive(this.odpPort, p);
+    } else {
+      decapsulate(dp, this.odpPort, p);
+    }
   }
 }
 
+function decapsulate(dp: Datapath, odpPort: number, p: PacketBuf): void {
+  p.md.init(odpPort);
+  p.rssValid = false;
+  dp.tunnelPop(PacketBatch.of(p), odpPort);
+}
+
 function replayPort(vs: VSwitch, br: Bridge, iface: Iface): ReplayPort | null {
-  const { netdev } = iface.device;
-  return netdev === null || !(vs.packets instanceof Packets)
-    ? null
-    : new ReplayPort(br, iface, netdev, vs.packets.pair(br.backer));
+  const { netdev, tunnel } = iface.device;
+  if (!(vs.packets instanceof Packets)) {
+    return null;
+  }
+  const pair = vs.packets.pair(br.backer);
+  const kind = pair.dp.ports.get(iface.xport.odpPort)?.tunnel?.kind;
+  const isTunnel = netdev === null && tunnel !== null && kind !== undefined;
+  if (netdev === null && !isTunnel) {
+    return null;
+  }
+  return new ReplayPort({
+    name: iface.name,
+    bridge: br.name,
+    ofpPort: iface.ofport.portNo,
+    odpPort: iface.xport.odpPort,
+    pair,
+    stats: netdev?.stats ?? newNetdevStats(),
+    outer: isTunnel ? { kind, dstPort: tunnel.dstPort } : null,
+  });
 }
 
 /** All ports with a device, bridge by bridge, each by number. */
@@ -52,8 +126,24 @@ export function replayPorts(vs: VSwitch): ReplayPort[] {
   const bridges = [...vs.bridges.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
   return bridges.flatMap((br) => {
     const ports = [...br.ifaces.values()].flatMap((i) => replayPort(vs, br, i) ?? []);
-    return ports.sort((a, b) => a.ofpPort - b.ofpPort);
+    return ports.filter((p) => !p.isTunnel).sort((a, b) => a.ofpPort - b.ofpPort);
   });
+}
+
+/** The ports by which kernel datapaths send what goes through tunnels, without outer headers. */
+export function vportsOf(pairs: readonly DatapathPair[]): ReplayPort[] {
+  return pairs
+    .filter(({ backer }) => !backer.support.tnl_push_pop)
+    .flatMap((pair) =>
+      [...pair.dp.ports.values()]
+        .filter((p) => p.tunnel !== null && p.netdev === null)
+        .map(({ name, portNo }) => {
+          const { backer } = pair;
+          const stats = newNetdevStats();
+          const at = { bridge: backer.name, ofpPort: NO_OFP_PORT, odpPort: portNo };
+          return new ReplayPort({ name, pair, stats, outer: null, ...at });
+        }),
+    );
 }
 
 /**
@@ -92,7 +182,7 @@ export function findReplayPort(
 function noDevice(iface: Iface): string {
   return iface.device.type === "patch"
     ? `port ${iface.name} is a patch port: packets cannot arrive there from outside`
-    : `port ${iface.name} is a ${iface.device.type} port: replay at the port of its underlay`;
+    : `port ${iface.name} is of type ${iface.device.type}, whose packets are not known here`;
 }
 
 /** Ports with a similar name, and if there are few ports, all of them. */
@@ -104,5 +194,3 @@ function didYouMean(vs: VSwitch, text: string): string {
     ? `: there are ${shown.join(", ")}`
     : "";
 }
-
-const PORTS_SHOWN_MAX = 12;

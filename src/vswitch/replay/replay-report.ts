@@ -112,14 +112,15 @@ export function reportOf(replay: Replay): SwitchReport {
 }
 
 function portReports(replay: Replay): ReplayPortReport[] {
-  return replayPorts(replay.vs).map((p) => {
+  const ports = [...replayPorts(replay.vs), ...replay.tunnels, ...replay.vports];
+  return ports.map((p) => {
     const { txPackets, txBytes } = replay.sentBy(p.name);
     return {
       port: p.name,
       bridge: p.bridge,
       ofp_port: p.ofpPort === OFPP.LOCAL ? 65534 : p.ofpPort,
-      rx_packets: p.rxPackets,
-      rx_bytes: p.rxBytes,
+      rx_packets: p.stats.rxPackets,
+      rx_bytes: p.stats.rxBytes,
       tx_packets: txPackets,
       tx_bytes: txBytes,
     };

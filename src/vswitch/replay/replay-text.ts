@@ -22,6 +22,7 @@ export interface CaptureReport {
     readonly outbound: number;
     readonly other_sender: number;
     readonly other_interface: number;
+    readonly not_tunnelled: number;
   };
   readonly interfaces_without_port: Readonly<Record<string, number>>;
   /** What ended the reading early. */
@@ -132,7 +133,7 @@ function portsText(r: FullReport): string {
   const rows = used.map((p) => [
     p.port,
     p.bridge,
-    p.ofp_port === 65534 ? "LOCAL" : String(p.ofp_port),
+    p.ofp_port === 65534 ? "LOCAL" : p.ofp_port === 0 ? "-" : String(p.ofp_port),
     String(p.rx_packets),
     String(p.rx_bytes),
     String(p.tx_packets),

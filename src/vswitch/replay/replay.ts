@@ -21,7 +21,7 @@ import { type DatapathPair, Packets } from "../packets.ts";
 import type { VSwitch } from "../vswitch.ts";
 import { FlowPaths } from "./flow-paths.ts";
 import { ReplayClock } from "./replay-clock.ts";
-import type { ReplayPort } from "./replay-ports.ts";
+import { type ReplayPort, vportsOf } from "./replay-ports.ts";
 
 /** Megaflows, and connections, that are remembered one by one; more are only counted. */
 export const REPLAY_LISTED_MAX = 10_000;
@@ -93,10 +93,14 @@ export class Replay {
   madeCount = 0;
   readonly conns: Conn[] = [];
   connCount = 0;
+  /** Where kernel datapaths send what goes through tunnels. */
+  readonly vports: readonly ReplayPort[];
   private readonly packet = new PacketBuf();
   private readonly copier = new ByteCopier();
   private readonly moves: Packets | null;
   private readonly cables = new Map<string, SinkCable>();
+  /** Tunnels at which packets have arrived. */
+  readonly tunnels = new Set<ReplayPort>();
   /** The second of the first packet, and its milliseconds. */
   private startMs = 0;
   private unsettled: DatapathPair | null = null;
@@ -112,13 +116,24 @@ export class Replay {
     }
     for (const { name, netdev } of vs.devices.values()) {
       if (netdev !== null) {
-        const cable = new SinkCable(this, name);
-        netdev.cable = cable;
-        this.cables.set(name, cable);
+        netdev.cable = this.newCable(name);
+      }
+    }
+    this.vports = vportsOf(this.pairs);
+    for (const { name, odpPort, pair } of this.vports) {
+      const port = pair.dp.ports.get(odpPort);
+      if (port !== undefined) {
+        pair.dp.ports.set(odpPort, { ...port, netdev: this.newCable(name) });
       }
     }
     this.clock = new ReplayClock(vs, source);
     this.clock.onTurn = (nowMs) => this.stampTurn(nowMs);
+  }
+
+  private newCable(name: string): SinkCable {
+    const cable = new SinkCable(this, name);
+    this.cables.set(name, cable);
+    return cable;
   }
 
   get pairs(): readonly DatapathPair[] {
@@ -159,21 +174,26 @@ export class Replay {
     this.nsec = (ms % MS_PER_SEC) * NS_PER_MS;
   }
 
-  /** A packet, `bytes[from, to)`, arrives at a port. */
-  receive(port: ReplayPort, sec: number, nsec: number, p: ViewedRange): void {
+  /** A packet comes to a port; false if the port, a tunnel, has nothing to do with it. */
+  receive(port: ReplayPort, sec: number, nsec: number, p: ViewedRange): boolean {
+    this.fill(p);
+    if (port.isTunnel) {
+      if (!port.takes(this.packet)) {
+        return false;
+      }
+      this.tunnels.add(port);
+    }
     this.moveClock(sec, nsec);
     const { paths } = this;
     const size = p.to - p.from;
-    this.fill(p);
     this.packets++;
     this.bytes += size;
-    port.count(size);
-    const { dp, udpif, ct } = port.pair;
+    const { udpif, ct } = port.pair;
     const sentBefore = this.sent;
     const upcallsBefore = paths.upcalls;
     const fragmentsBefore = fragmentsOf(ct);
     paths.begin();
-    dp.receive(port.odpPort, this.packet);
+    port.receive(this.packet);
     const path = paths.end(this.packets);
     if (path !== null) {
       path.packets++;
@@ -197,6 +217,7 @@ export class Replay {
         this.unsettled = port.pair;
       }
     }
+    return true;
   }
 
   /** Makes the packet as if it had just come. */
