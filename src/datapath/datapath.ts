@@ -83,6 +83,8 @@ export interface DpPort {
 }
 
 export interface DpStats {
+  /** Packets that came in by ports. */
+  received: number;
   hits: number;
   misses: number;
   lost: number;
@@ -138,6 +140,7 @@ export class Datapath implements ExecuteEnv {
   readonly ports = new Map<number, DpPort>();
   readonly flows = new FlowCache();
   readonly stats: DpStats = {
+    received: 0,
     hits: 0,
     misses: 0,
     lost: 0,
@@ -253,6 +256,7 @@ export class Datapath implements ExecuteEnv {
 
   /** A packet arrives on a port; the datapath takes it over. */
   receive(portNo: number, p: PacketBuf): void {
+    this.stats.received++;
     p.md.init(portNo);
     p.rssValid = false;
     if (p.size < ETH.HEADER_BYTES || p.size > PACKET_BYTES_MAX) {

@@ -5,23 +5,12 @@
 
 import type { Counters } from "../lib/counters.ts";
 import { hashInt, hashString } from "../lib/hash.ts";
+import { COVERAGE_NAMES, type CoverageName } from "./coverage-names.ts";
 
 /** A slot of the minute window. */
 export const COVERAGE_RUN_MS = 5000;
 const MINUTE_SLOTS = 12;
 const HOUR_SLOTS = 60;
-
-/** Events that this switch counts, by the names of ovs-vswitchd's counters. */
-export const COVERAGE_NAMES = [
-  "bridge_reconfigure",
-  "ofproto_flush",
-  "ofproto_packet_out",
-  "rev_reconfigure",
-  "unixctl_received",
-  "unixctl_replied",
-  "xlate_actions",
-] as const;
-export type CoverageName = (typeof COVERAGE_NAMES)[number];
 
 interface Counter {
   /** What inc() counted; sets of counters elsewhere come on top. */
@@ -38,6 +27,7 @@ export class Coverage {
   private readonly counters = new Map<string, Counter>();
   /** Sets that datapaths and the like count in themselves. */
   private readonly sets: Counters<string>[] = [];
+  private readonly derived: (readonly [CoverageName, () => number])[] = [];
   private slots = 0;
   private nextSlotMs: number | undefined;
 
@@ -55,6 +45,11 @@ export class Coverage {
     this.counter(name).own += by;
   }
 
+  /** What somebody else knows the count of is asked for when it is shown. */
+  derive(name: CoverageName, count: () => number): void {
+    this.derived.push([name, count]);
+  }
+
   /** Counters that somebody else keeps are shown as well, those of one name as their sum. */
   include(set: Counters<string>): void {
     this.sets.push(set);
@@ -66,7 +61,8 @@ export class Coverage {
 
   private total(name: string): number {
     const elsewhere = this.sets.map((s) => (name in s.table.index ? s.get(name) : 0));
-    return (this.counters.get(name)?.own ?? 0) + sum(elsewhere);
+    const asked = this.derived.map(([n, count]) => (n === name ? count() : 0));
+    return (this.counters.get(name)?.own ?? 0) + sum(elsewhere) + sum(asked);
   }
 
   /** The count of a counter that exists. */

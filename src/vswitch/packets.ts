@@ -19,6 +19,7 @@ import type { PacketInPrivate, PacketOut } from "../openflow/messages/types-flow
 import type { MeterConfig, MeterFeatures } from "../openflow/messages/types-group.ts";
 import type { CtMatch } from "../openflow/messages/types-switch.ts";
 import type { ProviderMeterStats } from "../openflow/ofproto-provider.ts";
+import type { MacLearning } from "../openflow/mac-learning.ts";
 import { type FrozenState, thawMetadata } from "../openflow/recirc.ts";
 import { NO_RECORDER } from "../openflow/trace.ts";
 import type { KnownConnection } from "../openflow/trace-run.ts";
@@ -80,6 +81,30 @@ export class Packets implements PacketPath {
 
   constructor(vs: VSwitch) {
     this.vs = vs;
+    this.countAddresses();
+  }
+
+  /** What the bridges' tables of addresses count. */
+  private countAddresses(): void {
+    const { vs } = this;
+    const total = (of: (ml: MacLearning) => number) => () =>
+      [...vs.bridges.values()].reduce((n, br) => n + of(br.xbridge.ml), 0);
+    vs.coverage.derive(
+      "mac_learning_learned",
+      total((ml) => ml.totalLearned),
+    );
+    vs.coverage.derive(
+      "mac_learning_expired",
+      total((ml) => ml.totalExpired),
+    );
+    vs.coverage.derive(
+      "mac_learning_evicted",
+      total((ml) => ml.totalEvicted),
+    );
+    vs.coverage.derive(
+      "mac_learning_moved",
+      total((ml) => ml.totalMoved),
+    );
   }
 
   /** The datapath of a backer. */
@@ -103,6 +128,10 @@ export class Packets implements PacketPath {
     udpif.dpifLog = new DpifLog(vs, dp);
     vs.coverage.include(dp.counters);
     vs.coverage.include(ct.counters);
+    vs.coverage.derive("netdev_sent", () => dp.stats.outputs - dp.losses.get("device_refused"));
+    vs.coverage.derive("netdev_received", () => dp.stats.received);
+    vs.coverage.derive("upcall_flow_limit_hit", () => udpif.flowLimitHits);
+    vs.coverage.derive("upcall_flow_limit_kill", () => udpif.flowLimitKills);
     backer.listen({
       portAdded: (p) => addDatapathPort(dp, p),
       portDeleted: (p) => dp.removePort(p.odpPort),

@@ -131,6 +131,9 @@ export class Udpif implements UpcallHandler {
   flowLimit = FLOW_LIMIT_START;
   maxFlows = 0;
   avgFlows = 0;
+  /** Flows that were not installed, or went, because there were too many. */
+  flowLimitHits = 0;
+  flowLimitKills = 0;
   maxIdleMs = MAX_IDLE_MS;
   flowLimitMax = FLOW_LIMIT_MAX;
   watcher: UpcallWatcher | null = null;
@@ -335,6 +338,7 @@ export class Udpif implements UpcallHandler {
       return false;
     }
     if (this.dp.flows.size >= this.flowLimit) {
+      this.flowLimitHits++;
       const text = `upcall: datapath reached the dynamic limit of ${this.flowLimit} flows.`;
       this.host.log("warn", text);
       return false;
@@ -378,6 +382,8 @@ export class Udpif implements UpcallHandler {
     }
     this.flowLimit = Math.min(this.flowLimitMax, Math.max(this.flowLimit, 1000));
     const killAll = n > this.flowLimit * 2;
+    this.flowLimitHits += n >= this.flowLimit ? 1 : 0;
+    this.flowLimitKills += killAll ? 1 : 0;
     const maxIdle = n > this.flowLimit ? MAX_IDLE_OVER_LIMIT_MS : this.maxIdleMs;
     const seq = this.revalSeq;
     const log = this.dpifLog?.isOn === true ? this.dpifLog : null;

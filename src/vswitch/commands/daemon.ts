@@ -4,6 +4,7 @@
 // References: ovs: lib/coverage.c, lib/memory.c, lib/odp-execute.c, lib/dpif-netdev.c,
 // vswitchd/ovs-vswitchd.c.
 
+import { packetsOf } from "./dpctl-params.ts";
 import {
   appctlError,
   appctlOk,
@@ -51,6 +52,11 @@ function memoryUsage(vs: VSwitch): Map<string, number> {
   add("ports", ports);
   add("revalidators", threads);
   add("rules", rules);
+  const flows = (packetsOf(vs)?.all() ?? []).map(({ dp }) => dp.flows.size);
+  add(
+    "udpif keys",
+    flows.reduce((n, m) => n + m, 0),
+  );
   return usage;
 }
 
