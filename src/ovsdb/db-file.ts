@@ -215,8 +215,8 @@ export interface LoadedDatabase {
   readonly problem: string | undefined;
 }
 
-/** Reads a database file; throws DbError if it is none. A damaged end is a `problem`, no error. */
-export function loadDatabase(bytes: Uint8Array, name: string, rng: Rng): LoadedDatabase {
+/** Starts reading a file: its schema, and the reader behind it. Throws DbError if it is none. */
+function readSchema(bytes: Uint8Array, name: string): { schema: DbSchema; reader: DbLogReader } {
   const magic = fileMagic(bytes);
   if (magic === CLUSTERED_MAGIC) {
     throw new DbError(
@@ -233,7 +233,18 @@ export function loadDatabase(bytes: Uint8Array, name: string, rng: Rng): LoadedD
   if (first === undefined) {
     throw new DbError("I/O error", `${name}: database file contains no schema`);
   }
-  const db = new Database(schemaFromJson(first), rng);
+  return { schema: schemaFromJson(first), reader };
+}
+
+/** The schema of a database file; throws DbError if it is none. */
+export function schemaOfFile(bytes: Uint8Array, name: string): DbSchema {
+  return readSchema(bytes, name).schema;
+}
+
+/** Reads a database file; throws DbError if it is none. A damaged end is a `problem`, no error. */
+export function loadDatabase(bytes: Uint8Array, name: string, rng: Rng): LoadedDatabase {
+  const { schema, reader } = readSchema(bytes, name);
+  const db = new Database(schema, rng);
   let transactions = 0;
   for (;;) {
     const next = catchDbError(() => reader.read());

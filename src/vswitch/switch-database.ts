@@ -12,6 +12,7 @@ import {
   encodeDatabase,
   type FileEnv,
   loadDatabase,
+  schemaOfFile,
 } from "../ovsdb/db-file.ts";
 import { DbError } from "../ovsdb/db-error.ts";
 import { isJsonObject, type Json } from "../ovsdb/json.ts";
@@ -41,15 +42,16 @@ export function openSwitchDatabase(env: FileEnv, path: string): SwitchDatabase {
 /** Gives a file the schema of this program; tells what it did. */
 function convert(env: FileEnv, path: string): string[] {
   const bytes = bytesOf(env.fs, path);
-  const { db, problem } = loadDatabase(bytes, path, env.rng);
-  const { name, version, cksum } = db.schema;
+  const schema = schemaOfFile(bytes, path);
+  const { name, version, cksum } = schema;
   const target = vswitchSchema();
   if (name !== target.name) {
     throw new DbError("ovsdb error", `${path}: holds database ${name}, not ${target.name}`);
   }
-  if (sameJson(schemaToJson(db.schema), schemaToJson(target))) {
+  if (sameJson(schemaToJson(schema), schemaToJson(target))) {
     return [];
   }
+  const { db, problem } = loadDatabase(bytes, path, env.rng);
   const made = new Database(target, env.rng);
   let unknown: string[] = [];
   transact(made, (txn) => {
