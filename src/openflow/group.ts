@@ -22,6 +22,11 @@ export class Group {
   readonly type: number;
   readonly props: GroupProps;
   buckets: readonly Bucket[];
+  /**
+   * The buckets of the message that made the group: hash values are spread over these alone, also if
+   * the message only inserted or removed some (ovs: init_group constructs before it copies).
+   */
+  readonly hashedBuckets: readonly Bucket[];
   bucketCounts: readonly BucketCounts[];
   createdMs: number;
   modifiedMs: number;
@@ -39,6 +44,7 @@ export class Group {
     this.type = gm.type;
     this.props = gm.props;
     this.buckets = gm.buckets;
+    this.hashedBuckets = gm.buckets;
     this.bucketCounts = zeroCounts(gm.buckets);
     this.createdMs = nowMs;
     this.modifiedMs = nowMs;

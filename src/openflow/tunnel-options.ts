@@ -49,10 +49,11 @@ export function hasCriticalOption(key: FlowKey, table: TunTable): boolean {
 
 /**
  * Puts options in wire form into a key. False if they are cut off, do not fit the map, or one that
- * is critical is unknown.
+ * is critical is unknown. If the key held the wire form itself, what no option overwrites stays: a
+ * field that is not present reads as such bytes (ovs: tun_metadata_from_geneve_udpif).
  */
 export function geneveToKey(options: Uint8Array, table: TunTable, key: FlowKey): boolean {
-  key.fill(0, PRESENT_HI, K.metadata.word);
+  key.fill(0, PRESENT_HI, PRESENT_HI + 2);
   let o = 0;
   while (o < options.length) {
     const left = options.length - o;

@@ -46,12 +46,12 @@ type Selection =
 const selections = new WeakMap<readonly Bucket[], Selection>();
 
 function selectionOf(group: Group): Selection {
-  const known = selections.get(group.buckets);
+  const known = selections.get(group.hashedBuckets);
   if (known !== undefined) {
     return known;
   }
   const made = makeSelection(group);
-  selections.set(group.buckets, made);
+  selections.set(group.hashedBuckets, made);
   return made;
 }
 
@@ -61,7 +61,7 @@ function makeSelection(group: Group): Selection {
     return { method: fields.length > 0 ? "hash" : "default" };
   }
   const explicit = selectionMethod === "dp_hash";
-  const map = websterMap(group.buckets);
+  const map = websterMap(group.hashedBuckets);
   if (map === null) {
     return { method: "default" };
   }
