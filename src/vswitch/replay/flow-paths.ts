@@ -64,6 +64,9 @@ export interface FlowPath {
   /** The first packet: what it looked like at each step, and its number. */
   readonly firstKeys: readonly FlowKey[];
   readonly firstPacket: number;
+  /** Where it arrived, and where it left. */
+  readonly firstPort: string;
+  readonly firstOut: readonly string[];
   packets: number;
   bytes: number;
   /** Packets that went out, to a controller or to the switch; packets that wait for fragments. */
@@ -149,8 +152,11 @@ export class FlowPaths {
     this.taken = 0;
   }
 
-  /** The packet is through; its path, or null if there are too many. */
-  end(packetNumber: number): FlowPath | null {
+  /**
+   * The packet is through, having arrived at `port` and left at `out`; its path, or null if there are
+   * too many.
+   */
+  end(packetNumber: number, port: string, out: readonly string[]): FlowPath | null {
     const { at } = this;
     if (at?.path != null) {
       return at.path;
@@ -168,6 +174,8 @@ export class FlowPaths {
       steps,
       firstKeys: steps.map((step, i) => this.keyOf(step, i)),
       firstPacket: packetNumber,
+      firstPort: port,
+      firstOut: [...out],
       packets: 0,
       bytes: 0,
       delivered: 0,

@@ -16,6 +16,7 @@ import type { Verdict } from "../../openflow/verdict.ts";
 import { xlateLookup } from "../../openflow/xlate-lookup.ts";
 import { formatFlowStats, formatMegaflowKey } from "../megaflow-text.ts";
 import { type FileCoverage, coverageOf } from "./flow-coverage.ts";
+import { flowSummary } from "./flow-summary.ts";
 import { type FlowPath, recircOf } from "./flow-paths.ts";
 import { type MadeFlow, type Replay, REPLAY_LISTED_MAX } from "./replay.ts";
 import { replayPorts } from "./replay-ports.ts";
@@ -31,6 +32,9 @@ export interface ReplayClass {
   readonly delivered: number;
   readonly held: number;
   readonly first_packet: number;
+  readonly first_port: string;
+  readonly first_out: readonly string[];
+  readonly first_summary: string;
   readonly first_flow: string;
   readonly path: string;
   readonly datapath_actions: string;
@@ -138,6 +142,9 @@ function classReport(replay: Replay, p: FlowPath, traces: TraceFormatter): Repla
     delivered: p.delivered,
     held: p.held,
     first_packet: p.firstPacket,
+    first_port: p.firstPort,
+    first_out: p.firstOut,
+    first_summary: first === undefined ? "no whole header" : flowSummary(first.flow),
     first_flow: first === undefined ? "" : formatFlow(first.flow, null, first.xbridge.tunTable),
     path: p.steps.map((s) => s.path).join(" | ") || "-",
     datapath_actions: p.steps.map((s) => s.actions).join(" | ") || "lost",

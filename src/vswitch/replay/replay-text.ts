@@ -3,8 +3,12 @@
 import type { SwitchReport } from "./replay-report.ts";
 import { textTable } from "./text-table.ts";
 
-/** Lines of a list that the text shows; the data has all. */
+/** Lines of lists, classes and ports of one class that the text shows; the data has all. */
 const SHOWN_MAX = 12;
+const CLASSES_SHOWN_MAX = 25;
+const PORTS_SHOWN_MAX = 3;
+/** Columns of a line of a list. */
+const LINE_CHARS_MAX = 240;
 
 /** What became of the packets of one capture. */
 export interface CaptureReport {
@@ -62,7 +66,9 @@ function indent(lines: readonly string[]): string {
 
 /** Shows the first lines and says how many more there are. */
 function cut(lines: readonly string[], total = lines.length): string {
-  const shown = lines.slice(0, SHOWN_MAX);
+  const shown = lines
+    .slice(0, SHOWN_MAX)
+    .map((l) => (l.length > LINE_CHARS_MAX ? `${l.slice(0, LINE_CHARS_MAX)}…` : l));
   const more = total - shown.length;
   return indent(more > 0 ? [...shown, `… and ${count(more)} more`] : shown);
 }
@@ -95,22 +101,58 @@ function dateText(time: string): string {
   return Number.isNaN(date.getTime()) ? time : date.toISOString().replace(/\.\d+Z$/, "Z");
 }
 
+type ReplayClass = SwitchReport["classes"][number];
+
+/** Classes of which packets were lost come first: they are what one looks for. */
 function classesText(r: FullReport): string {
-  const sorted = [...r.classes].sort((a, b) => b.packets - a.packets || a.class - b.class);
-  const rows = sorted.map((c) => [
-    String(c.class),
-    String(c.packets),
-    String(c.bytes),
-    verdictText(c),
-    String(c.first_packet),
-    c.path,
-    c.datapath_actions,
-  ]);
-  const header = ["class", "packets", "bytes", "verdict", "first", "tables", "datapath actions"];
-  const lines = textTable(header, rows);
+  const lost = r.classes.filter((c) => c.delivered < c.packets);
+  const fine = r.classes.filter((c) => c.delivered === c.packets);
   const beyond =
-    r.packets_beyond > 0 ? [`${count(r.packets_beyond)} packets of further classes`] : [];
-  return r.packets === 0 ? "" : `Path classes\n${indent([...lines, ...beyond])}`;
+    r.packets_beyond > 0 ? `  ${count(r.packets_beyond)} packets of further classes\n` : "";
+  const parts = [
+    section("Path classes with losses", classTable(lost)),
+    section("Path classes", classTable(fine) + beyond),
+  ];
+  return parts.filter((p) => p !== "").join("\n");
+}
+
+function classTable(classes: readonly ReplayClass[]): string {
+  if (classes.length === 0) {
+    return "";
+  }
+  const sorted = [...classes].sort((a, b) => b.packets - a.packets || a.class - b.class);
+  const rows = sorted
+    .slice(0, CLASSES_SHOWN_MAX)
+    .map((c) => [
+      String(c.class),
+      String(c.packets),
+      String(c.bytes),
+      verdictText(c),
+      String(c.first_packet),
+      c.first_port,
+      outText(c.first_out),
+      shortPath(c.path),
+      c.first_summary,
+    ]);
+  const header = ["class", "packets", "bytes", "verdict", "first", "in", "out", "tables", "packet"];
+  const more = sorted.length - rows.length;
+  return indent([
+    ...textTable(header, rows),
+    ...(more > 0 ? [`… and ${plural(more, "more class", "more classes")}`] : []),
+  ]);
+}
+
+function outText(out: readonly string[]): string {
+  const more = out.length - PORTS_SHOWN_MAX;
+  const shown = out.slice(0, PORTS_SHOWN_MAX).join(",") || "-";
+  return more > 0 ? `${shown} +${more}` : shown;
+}
+
+/** A long walk by its beginning and its end, which decided. */
+function shortPath(path: string): string {
+  const tables = path.split(" ");
+  const hidden = tables.length - 1 - 3;
+  return hidden <= 1 ? path : `${tables[0]} … ${tables.slice(-3).join(" ")}`;
 }
 
 /** Packets of one path may meet different ends, for instance at a meter. */

@@ -62,6 +62,7 @@ class SinkCable implements Netdev {
     this.stats.txPackets++;
     this.stats.txBytes += p.size;
     replay.sent++;
+    replay.sentTo.push(this.name);
     this.sink?.write(p, replay.sec, replay.nsec);
     return null;
   }
@@ -82,6 +83,8 @@ export class Replay {
   held = 0;
   /** Packets that left by ports. */
   sent = 0;
+  /** The ports by which the packet that is handled now left. */
+  readonly sentTo: string[] = [];
   /** Time of the packet, or the turn, that is handled now. */
   sec = 0;
   nsec = 0;
@@ -193,8 +196,11 @@ export class Replay {
     const upcallsBefore = paths.upcalls;
     const fragmentsBefore = fragmentsOf(ct);
     paths.begin();
+    while (this.sentTo.length > 0) {
+      this.sentTo.pop(); // keeps the memory of the array
+    }
     port.receive(this.packet);
-    const path = paths.end(this.packets);
+    const path = paths.end(this.packets, port.name, this.sentTo);
     if (path !== null) {
       path.packets++;
       path.bytes += size;
