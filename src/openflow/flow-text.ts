@@ -456,10 +456,12 @@ export function parseFlowStatsRequest(
   });
 }
 
-/** A line without its comment, or undefined if nothing is left. */
+/** A line without its comment, or undefined if nothing is left. A null character ends a line. */
 export function stripComment(line: string): string | undefined {
-  const hash = line.indexOf("#");
-  const s = hash < 0 ? line : line.slice(0, hash);
+  const nul = line.indexOf("\0");
+  const text = nul < 0 ? line : line.slice(0, nul);
+  const hash = text.indexOf("#");
+  const s = hash < 0 ? text : text.slice(0, hash);
   return /[^ \t\n]/.test(s) ? s : undefined;
 }
 
