@@ -1,6 +1,6 @@
-// Asks the real Open vSwitch the sessions of test/golden/links.txt anew and writes its answers there.
+// Asks the real Open vSwitch the sessions of golden files anew and writes its answers there.
 //
-// `node tools/run.mjs tools/golden-links.ts` needs Open vSwitch 3.1.0 and a machine that has little
+// `node tools/run.mjs tools/golden-links.ts [NAME...]`, links and trees unless told otherwise, needs Open vSwitch 3.1.0 and a machine that has little
 // else to do: CFM and BFD run in a thread of their own there, which misses steps of time/warp if it
 // does not get the processor in time.
 
@@ -10,22 +10,25 @@ import { formatGolden, parseGolden } from "../test/golden-script.ts";
 import { neutralLinks } from "../test/vswitch/links-neutral.ts";
 import { RealOvs } from "./oracle/real-ovs.ts";
 
-const FILE = "test/golden/links.txt";
 /** Threads of the daemon get so long after each command; they look at new settings every 100 ms. */
 const PAUSE_MS = 60;
 const SETTINGS_PAUSE_MS = 250;
 
-const golden = parseGolden(readFileSync(FILE, "utf8"));
-for (const session of golden.sessions) {
-  const real = new RealOvs();
-  await real.start();
-  for (const c of session.commands) {
-    const a = await real.run(c.argv, c.stdin);
-    await pause(c.argv[0] === "ovs-vsctl" ? SETTINGS_PAUSE_MS : PAUSE_MS);
-    c.output = neutralLinks(c.argv, a.stdout + a.stderr);
-    c.exit = a.exit;
+const names = process.argv.slice(2);
+for (const name of names.length > 0 ? names : ["links", "trees"]) {
+  const file = `test/golden/${name}.txt`;
+  const golden = parseGolden(readFileSync(file, "utf8"));
+  for (const session of golden.sessions) {
+    const real = new RealOvs();
+    await real.start();
+    for (const c of session.commands) {
+      const a = await real.run(c.argv, c.stdin);
+      await pause(c.argv[0] === "ovs-vsctl" ? SETTINGS_PAUSE_MS : PAUSE_MS);
+      c.output = neutralLinks(c.argv, a.stdout + a.stderr);
+      c.exit = a.exit;
+    }
+    real.stop();
+    console.log(session.title);
   }
-  real.stop();
-  console.log(session.title);
+  writeFileSync(file, formatGolden(golden));
 }
-writeFileSync(FILE, formatGolden(golden));

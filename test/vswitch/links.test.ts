@@ -1,4 +1,4 @@
-// CFM, BFD, LACP and bonds over time, compared with what the real Open vSwitch answered.
+// CFM, BFD, LACP, bonds and spanning trees over time, compared with what the real Open vSwitch answered.
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { formatHex } from "../../src/lib/bytes.ts";
@@ -9,7 +9,9 @@ import { VSwitch } from "../../src/vswitch/vswitch.ts";
 import { parseGolden } from "../golden-script.ts";
 import { neutralLinks } from "./links-neutral.ts";
 
-const golden = parseGolden(readFileSync("test/golden/links.txt", "utf8"));
+const sessions = ["links", "trees"].flatMap(
+  (name) => parseGolden(readFileSync(`test/golden/${name}.txt`, "utf8")).sessions,
+);
 
 function captured(fs: MemoryFileSystem, name: string): string {
   const file = fs.readFile(name);
@@ -23,7 +25,7 @@ function captured(fs: MemoryFileSystem, name: string): string {
 }
 
 describe("links as Open vSwitch runs them", () => {
-  for (const { title, commands } of golden.sessions) {
+  for (const { title, commands } of sessions) {
     it(title, () => {
       const fs = new MemoryFileSystem();
       const vs = new VSwitch({ clock: new ManualClock(1_000_000), rng: new SeededRng(1), fs });
