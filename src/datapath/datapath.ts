@@ -10,6 +10,7 @@ import { EXTRACT, extract } from "../flow/extract.ts";
 import { IP_PROTO } from "../flow/flow-is.ts";
 import { flowRss } from "../flow/flow-hash.ts";
 import { type FlowKey, get, K, newKey, set } from "../flow/flow-key.ts";
+import { KeySlab } from "../flow/key-pool.ts";
 import { Counters } from "../lib/counters.ts";
 import type { Clock, Rng } from "../lib/env.ts";
 import { hashFinishInt } from "../lib/hash.ts";
@@ -170,6 +171,8 @@ export class Datapath implements ExecuteEnv {
   private depth = 0;
   /** Keys to extract into, one per level of recirculation. */
   private readonly keys: FlowKey[] = [];
+  /** Where the keys of megaflows come from. */
+  private readonly slab = new KeySlab();
   /** Keys whose flows are installed once their packets are through: a packet may come by again. */
   private readonly missing: FlowKey[] = [];
   /** Batches that nobody has at the moment; hits borrow them. */
@@ -324,7 +327,7 @@ export class Datapath implements ExecuteEnv {
       this.hit(p, flow, get(key, K.tcp_flags));
       return;
     }
-    this.miss(p, key.slice(), hash);
+    this.miss(p, this.slab.copyOf(key), hash);
   }
 
   /** A hash of the packet's 5-tuple, different at each depth of recirculation. */

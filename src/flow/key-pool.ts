@@ -4,7 +4,7 @@
 // translation takes what it needs for a while from here and gives it back. A key that is not given
 // back is no harm, only garbage.
 
-import { type FlowKey, newKey } from "./flow-key.ts";
+import { type FlowKey, KEY_WORDS, newKey } from "./flow-key.ts";
 
 /** Keys that wait; nested translations take some each. */
 export const KEY_POOL_MAX = 64;
@@ -32,5 +32,25 @@ export class KeyPool {
     if (this.spare.length < KEY_POOL_MAX) {
       this.spare.push(key);
     }
+  }
+}
+
+/** Keys that are cut from one array at a time; it stays as long as one of them is in use. */
+const SLAB_KEYS = 32;
+
+/** Makes copies that are kept: cheaper than arrays of their own. */
+export class KeySlab {
+  private slab = new Uint32Array(0);
+  private at = 0;
+
+  copyOf(key: FlowKey): FlowKey {
+    if (this.at === this.slab.length) {
+      this.slab = new Uint32Array(SLAB_KEYS * KEY_WORDS);
+      this.at = 0;
+    }
+    const copy = this.slab.subarray(this.at, this.at + KEY_WORDS);
+    this.at += KEY_WORDS;
+    copy.set(key);
+    return copy;
   }
 }
