@@ -125,6 +125,7 @@ export class Packets implements PacketPath {
     dp.onWarning = (text) => vs.log.warn("dpif_netdev", text);
     const udpif = new Udpif(this.host(), dp, backer.support);
     dp.upcalls = udpif;
+    udpif.limitFlows(vs.settings.flowLimit, true);
     udpif.dpifLog = new DpifLog(vs, dp);
     vs.coverage.include(dp.counters);
     vs.coverage.include(ct.counters);
@@ -147,6 +148,10 @@ export class Packets implements PacketPath {
       this.pair(backer);
     }
     return [...this.pairs.values()];
+  }
+
+  forget(backer: Backer): void {
+    this.pairs.delete(backer);
   }
 
   private newConntrack(dpType: string): Conntrack {
@@ -276,11 +281,13 @@ export class Packets implements PacketPath {
     );
     setMetadataFromFlow(packet.md, flow);
     packet.md.inPort = odpPortOf(bridge.xbridge, get(flow, K.in_port));
-    udpif.dpifLog?.executed(packet, flow, xout.odp);
-    dp.execute(packet, xout.odp, flow);
+    // References are given up first: where the packet comes back, no flow is installed for it
+    // (ovs: ofproto-dpif.c packet_execute_prepare).
     for (const id of xout.recircIds) {
       vs.recircs.unref(id);
     }
+    udpif.dpifLog?.executed(packet, flow, xout.odp);
+    dp.execute(packet, xout.odp, flow);
     return null;
   }
 
@@ -400,7 +407,7 @@ export class Packets implements PacketPath {
         this.vs.log.log("dpif_netdev", "info", `EMC insertion probability changed to ${to}`);
       }
       udpif.maxIdleMs = maxIdleMs;
-      udpif.flowLimitMax = flowLimit;
+      udpif.limitFlows(flowLimit, false);
     }
   }
 

@@ -37,6 +37,7 @@ import { configureDevice, dpPortName, logNoIfindex } from "./device.ts";
 import { configureSpanningTrees } from "./configure-trees.ts";
 import { configurePort } from "./port-config.ts";
 import { endLacp } from "./protocol-lacp.ts";
+import { configureQueues } from "./port-queues.ts";
 import { configureBfd, configureCfm } from "./configure-monitor.ts";
 import { smapInt, smapUint } from "./smap.ts";
 import { StatusWriter, writeFailure, writeIface, writeStatistics } from "./status.ts";
@@ -66,7 +67,7 @@ function settingsOf(root: Row): SwitchSettings {
   const d = DEFAULT_SETTINGS;
   const vlans = smapInt(config, "vlan-limit", d.vlanLimit);
   return {
-    flowLimit: Math.max(1000, smapUint(config, "flow-limit", d.flowLimit)),
+    flowLimit: smapUint(config, "flow-limit", d.flowLimit),
     maxIdleMs: Math.max(100, smapUint(config, "max-idle", d.maxIdleMs)),
     maxRevalidatorMs: Math.max(100, smapUint(config, "max-revalidator", d.maxRevalidatorMs)),
     vlanLimit: vlans <= 0 ? VLAN_HEADERS_MAX : Math.min(vlans, VLAN_HEADERS_MAX),
@@ -122,6 +123,7 @@ function destroyBridge(vs: VSwitch, br: Bridge): void {
   br.ofproto.flush();
   vs.xcfg.bridgesById.delete(br.xbridge.id);
   vs.bridges.delete(br.name);
+  vs.dropUnusedBacker(br.type);
 }
 
 /** The rows of the ports that a bridge shall have, in the order in which they are met. */
@@ -248,6 +250,7 @@ function configureBridge(br: Bridge, row: Row, w: StatusWriter): void {
     const portRow = br.vs.db.row("Port", port.rowUuid);
     if (portRow !== undefined) {
       configurePort(br, port, portRow);
+      configureQueues(br, port, portRow);
     }
     for (const iface of port.ifaces) {
       writeIface(w, br, iface);

@@ -36,6 +36,10 @@ export const DUMP_INTERVAL_MS = 500;
 /** Flows that are allowed at first, and most (`other_config:flow-limit`). */
 const FLOW_LIMIT_START = 10000;
 const FLOW_LIMIT_MAX = 200000;
+/** What the limit does not fall below by itself. */
+const FLOW_LIMIT_MIN = 1000;
+/** A count of flows is good for so long (ovs: udpif_get_n_flows). */
+const FLOW_COUNT_MS = 100;
 /** A probability that means "always". */
 const ALWAYS = 0xffffffff;
 
@@ -136,6 +140,8 @@ export class Udpif implements UpcallHandler {
   flowLimitKills = 0;
   maxIdleMs = MAX_IDLE_MS;
   flowLimitMax = FLOW_LIMIT_MAX;
+  private countedMs = Number.NEGATIVE_INFINITY;
+  private counted = 0;
   watcher: UpcallWatcher | null = null;
   /** Told what becomes of flows. */
   dpifLog: DpifLog | null = null;
@@ -332,12 +338,22 @@ export class Udpif implements UpcallHandler {
     return [{ kind: "sample", probability: ALWAYS, actions: [meter, userspace] }];
   }
 
+  /** Flows in the datapath as they were counted last: often enough, not for each upcall. */
+  flowCount(): number {
+    const nowMs = this.host.nowMs();
+    if (this.countedMs < nowMs - FLOW_COUNT_MS) {
+      this.countedMs = nowMs;
+      this.counted = this.dp.flows.size;
+    }
+    return this.counted;
+  }
+
   private shouldInstall(recircWithoutRef: boolean): boolean {
     if (recircWithoutRef) {
       this.host.log("dbg", "upcall: no reference for recirc flow");
       return false;
     }
-    if (this.dp.flows.size >= this.flowLimit) {
+    if (this.flowCount() >= this.flowLimit) {
       this.flowLimitHits++;
       const text = `upcall: datapath reached the dynamic limit of ${this.flowLimit} flows.`;
       this.host.log("warn", text);
@@ -374,13 +390,9 @@ export class Udpif implements UpcallHandler {
     const nowMs = this.host.nowMs();
     this.lastDumpMs = nowMs;
     this.dumpedSeq = this.revalSeq;
-    const n = this.dp.flows.size;
+    const n = this.flowCount();
     this.maxFlows = Math.max(this.maxFlows, n);
     this.avgFlows = Math.trunc((this.avgFlows + n) / 2);
-    if (this.flowLimit < n * 1000) {
-      this.flowLimit += 1000;
-    }
-    this.flowLimit = Math.min(this.flowLimitMax, Math.max(this.flowLimit, 1000));
     const killAll = n > this.flowLimit * 2;
     this.flowLimitHits += n >= this.flowLimit ? 1 : 0;
     this.flowLimitKills += killAll ? 1 : 0;
@@ -405,6 +417,19 @@ export class Udpif implements UpcallHandler {
       log?.operated();
     }
     log?.dumped();
+    // A dump takes no time here, so that the limit only ever grows.
+    if (this.flowLimit < n * 1000) {
+      this.flowLimit += 1000;
+    }
+    this.flowLimit = Math.min(this.flowLimitMax, Math.max(this.flowLimit, FLOW_LIMIT_MIN));
+  }
+
+  /** Flows that are allowed from now on at most, and, at the start, at first. */
+  limitFlows(max: number, atStart: boolean): void {
+    this.flowLimitMax = max;
+    if (atStart) {
+      this.flowLimit = Math.min(max, FLOW_LIMIT_START);
+    }
   }
 
   private unusedSince(ukey: Ukey): number {

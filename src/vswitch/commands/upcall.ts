@@ -25,7 +25,7 @@ function show(ctx: CommandContext): Reply {
   for (const { dp, udpif } of pairs(ctx)) {
     const n = dp.flows.size;
     s += `${dp.type}@${dp.name}:\n`;
-    s += `  flows         : (current ${n}) (avg ${udpif.avgFlows}) (max ${udpif.maxFlows}) `;
+    s += `  flows         : (current ${udpif.flowCount()}) (avg ${udpif.avgFlows}) (max ${udpif.maxFlows}) `;
     s += `(limit ${udpif.flowLimit})\n`;
     s += "  dump duration : 1ms\n  ufid enabled : true\n\n";
     // Everything is one thread here, which goes by the number of a revalidator.
