@@ -93,7 +93,7 @@ export class InCapture {
     this.env = env;
     const { port, path } = this.spec;
     if (port !== null) {
-      const found = findReplayPort(env.vs, port, env.bridge);
+      const found = portIn(env, port);
       if (typeof found === "string") {
         return `--in ${port}=${path}: ${found}`;
       }
@@ -148,7 +148,7 @@ export class InCapture {
     let port = this.byIface.get(name);
     if (port === undefined) {
       const { env } = this;
-      const found = env === null ? null : findReplayPort(env.vs, name, env.bridge);
+      const found = env === null ? null : portIn(env, name);
       port = found instanceof ReplayPort ? found : null;
       this.byIface.set(name, port);
     }
@@ -175,6 +175,16 @@ export interface InEnv {
   readonly bridge: string | null;
   /** By the names of ports. */
   readonly senders: ReadonlyMap<string, Senders>;
+  /** Ports that were found, by what the user calls them: one object each, as it counts. */
+  readonly ports: Map<string, ReplayPort>;
+}
+
+function portIn(env: InEnv, text: string): ReplayPort | string {
+  const found = env.ports.get(text) ?? findReplayPort(env.vs, text, env.bridge);
+  if (typeof found !== "string") {
+    env.ports.set(text, found);
+  }
+  return found;
 }
 
 /** Opens all captures; a text says what is wrong with the first that cannot be. */

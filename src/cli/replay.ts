@@ -158,7 +158,7 @@ async function replay(values: ReplayOptions): Promise<number> {
   };
   writeCoverage(report.coverage, values.coverage ?? []);
   complainOf(report.captures, values.quiet);
-  const failed = report.captures.some((c) => c.error !== null);
+  const failed = report.captures.some((c) => c.error !== null) || isNothing(report);
   return print(report, values) && !failed ? REPLAY_EXIT.done : REPLAY_EXIT.error;
 }
 
@@ -187,7 +187,7 @@ function bindCaptures(merge: CaptureMerge<InCapture>, vs: VSwitch, values: Repla
     const parsed = okOr(parseSenders(text));
     senders.set(parsed.port, parsed.senders);
   }
-  const env = { vs, bridge: values.bridge ?? null, senders };
+  const env = { vs, bridge: values.bridge ?? null, senders, ports: new Map() };
   for (const { tag } of merge.inputs) {
     const error = tag.bind(env);
     if (error !== null) {
@@ -276,6 +276,16 @@ function complainOf(captures: readonly CaptureReport[], quiet: boolean): void {
       process.stderr.write(`note: ${c.capture}: ${note}\n`);
     }
   }
+}
+
+/** There were packets, but none of them arrived: that is not what anybody wanted. */
+function isNothing({ packets, captures }: FullReport): boolean {
+  const skipped = captures.flatMap((c) => Object.values(c.skipped));
+  if (packets > 0 || !skipped.some((n) => n > 0)) {
+    return false;
+  }
+  say("no packet arrived at any port");
+  return true;
 }
 
 function writeCoverage(files: readonly FileCoverage[], paths: readonly string[]): void {

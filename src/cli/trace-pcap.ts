@@ -4,6 +4,7 @@ import { PcapReader } from "../io/pcap-file.ts";
 import { PacketBuf } from "../packet/packet.ts";
 import { portFromString } from "../flow/ofp-port.ts";
 import { type PathClass, PathClasses } from "../vswitch/path-classes.ts";
+import { textTable } from "../vswitch/replay/text-table.ts";
 import { portsOf } from "../vswitch/port-names.ts";
 import type { VSwitch } from "../vswitch/vswitch.ts";
 import { TRACE_EXIT, type TraceOptions } from "./trace.ts";
@@ -96,13 +97,8 @@ function toText(found: PathClasses): string {
     String(c.firstPacket),
     c.actions,
   ]);
-  const widths = COLUMNS.map((title, i) =>
-    Math.max(title.length, ...rows.map((r) => (r[i] ?? "").length)),
-  );
-  const line = (cells: readonly string[]) =>
-    cells.map((c, i) => (i === COLUMNS.length - 1 ? c : c.padEnd(widths[i] ?? 0))).join("  ");
   const beyond = found.beyond > 0 ? `${found.beyond} packets of further classes\n` : "";
-  return `${[line(COLUMNS), ...rows.map(line)].join("\n")}\n${beyond}`;
+  return `${textTable(COLUMNS, rows).join("\n")}\n${beyond}`;
 }
 
 function toJson(found: PathClasses): string {

@@ -518,6 +518,21 @@ describe("mistakes", () => {
     expect(gz.stderr).toContain("a gzip file, to be unpacked first");
   });
 
+  test("packets of which none arrives", async () => {
+    const r = await replay(
+      "--quiet",
+      "--from",
+      FORWARD,
+      "--in",
+      `1=${good}`,
+      "--sent-by",
+      "br0-port1=!02:00:00:00:00:01",
+    );
+    expect([r.status, r.stderr]).toEqual([2, "tablewalk replay: no packet arrived at any port\n"]);
+    const empty = await replay("--quiet", "--from", FORWARD, "--in", `1=${pcap([])}`);
+    expect([empty.status, empty.stderr]).toEqual([0, ""]);
+  });
+
   test("--in and --sent-by as text", () => {
     const never = () => false;
     expect(parseIn("p=a.pcap", never)).toEqual({ port: "p", path: "a.pcap", iface: null });

@@ -25,8 +25,10 @@ import { type ReplayPort, vportsOf } from "./replay-ports.ts";
 
 /** Megaflows, and connections, that are remembered one by one; more are only counted. */
 export const REPLAY_LISTED_MAX = 10_000;
-/** Up to so many megaflows a change is followed at once, with more once a millisecond. */
-export const REVALIDATE_AT_ONCE_MAX = 1024;
+/** Up to so many megaflows a change is followed at once. */
+export const REVALIDATE_AT_ONCE_MAX = 512;
+/** With more of them it takes ovs-vswitchd's revalidators some time: so many a millisecond. */
+export const REVALIDATED_PER_MS = 100;
 /** The switch's clock at the first packet: 0 would mean "never" to some. */
 export const REPLAY_START_MS = 1000;
 const NS_PER_MS = 1_000_000;
@@ -107,6 +109,7 @@ export class Replay {
   /** The second of the first packet, and its milliseconds. */
   private startMs = 0;
   private unsettled: DatapathPair | null = null;
+  private settleMs = 0;
 
   /** `source` is the clock that the switch was made with, at REPLAY_START_MS. */
   constructor(vs: VSwitch, source: ManualClock, flowLines: readonly FlowLine[]) {
@@ -220,7 +223,7 @@ export class Replay {
       if (udpif.dp.flows.size <= REVALIDATE_AT_ONCE_MAX) {
         this.moves?.afterPacket(udpif);
       } else {
-        this.unsettled = port.pair;
+        this.settleLater(port.pair);
       }
     }
     return true;
@@ -236,6 +239,13 @@ export class Replay {
     this.copier.copyFrom(packet.bytes, at, range);
   }
 
+  private settleLater(pair: DatapathPair): void {
+    if (this.unsettled === null) {
+      this.unsettled = pair;
+      this.settleMs = this.clock.nowMs + Math.ceil(pair.dp.flows.size / REVALIDATED_PER_MS);
+    }
+  }
+
   private moveClock(sec: number, nsec: number): void {
     if (this.packets === 0) {
       this.firstSec = sec;
@@ -245,7 +255,7 @@ export class Replay {
     const msWithin = Math.floor(nsec / NS_PER_MS) - this.startMs;
     const ms = REPLAY_START_MS + (sec - this.firstSec) * MS_PER_SEC + msWithin;
     if (ms > this.clock.nowMs) {
-      if (this.unsettled !== null) {
+      if (this.unsettled !== null && ms >= this.settleMs) {
         this.moves?.afterPacket(this.unsettled.udpif);
         this.unsettled = null;
       }
