@@ -87,7 +87,7 @@ export class Bridge {
       log: vs.log,
       swVersion: OVS_VERSION,
     });
-    this.xbridge = newXBridge(vs, this);
+    this.xbridge = new BridgeXlate(vs, this);
     vs.xcfg.bridgesById.set(this.xbridge.id, this.xbridge);
   }
 
@@ -106,42 +106,60 @@ export class Bridge {
   }
 }
 
-function newXBridge(vs: VSwitch, br: Bridge): XBridge {
-  const { ofproto, backer } = br;
-  return {
-    id: vs.nextId(),
-    name: br.name,
-    dpType: br.type,
-    ofproto,
-    get tunTable() {
-      return ofproto.tunTable;
-    },
-    set tunTable(t) {
-      ofproto.tunTable = t;
-    },
-    get controllerMeterId() {
-      return ofproto.controllerMeterId;
-    },
-    set controllerMeterId(_id) {},
-    get slowpathMeterId() {
-      return ofproto.slowpathMeterId;
-    },
-    set slowpathMeterId(_id) {},
-    meterId: (id) => ofproto.meterId(id),
-    ctTimeoutPolicy: (zone, dlType, nwProto) =>
-      vs.ctTimeouts.policyName(backer.type, zone, dlType, nwProto),
-    xports: new Map(),
-    xbundles: [],
-    ml: new MacLearning(),
-    ms: null,
-    mbridge: new Mbridge(),
-    stp: false,
-    rstp: false,
-    netflow: false,
-    sflow: null,
-    ipfix: null,
-    hasInBand: false,
-    forwardBpdu: false,
-    support: backer.support,
-  };
+/**
+ * A bridge as translation sees it. A class, since V8 keeps an object literal that has accessors as
+ * a dictionary, which every translation would search again and again.
+ */
+class BridgeXlate implements XBridge {
+  readonly id: number;
+  readonly name: string;
+  readonly dpType: string;
+  readonly ofproto: Bridge["ofproto"];
+  readonly meterId: (ofMeterId: number) => number;
+  readonly ctTimeoutPolicy: XBridge["ctTimeoutPolicy"];
+  readonly xports: XBridge["xports"] = new Map();
+  readonly xbundles: XBridge["xbundles"] = [];
+  ml = new MacLearning();
+  ms: XBridge["ms"] = null;
+  mbridge = new Mbridge();
+  stp = false;
+  rstp = false;
+  netflow = false;
+  sflow: XBridge["sflow"] = null;
+  ipfix: XBridge["ipfix"] = null;
+  hasInBand = false;
+  forwardBpdu = false;
+  support: XBridge["support"];
+
+  constructor(vs: VSwitch, br: Bridge) {
+    const { ofproto, backer } = br;
+    this.id = vs.nextId();
+    this.name = br.name;
+    this.dpType = br.type;
+    this.ofproto = ofproto;
+    this.meterId = (id) => ofproto.meterId(id);
+    this.ctTimeoutPolicy = (zone, dlType, nwProto) =>
+      vs.ctTimeouts.policyName(backer.type, zone, dlType, nwProto);
+    this.support = backer.support;
+  }
+
+  get tunTable(): XBridge["tunTable"] {
+    return this.ofproto.tunTable;
+  }
+
+  set tunTable(t: XBridge["tunTable"]) {
+    this.ofproto.tunTable = t;
+  }
+
+  get controllerMeterId(): number {
+    return this.ofproto.controllerMeterId;
+  }
+
+  set controllerMeterId(_id: number) {}
+
+  get slowpathMeterId(): number {
+    return this.ofproto.slowpathMeterId;
+  }
+
+  set slowpathMeterId(_id: number) {}
 }
