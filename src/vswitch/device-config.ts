@@ -2,7 +2,7 @@
 //
 // ovs: lib/netdev-vport.c get_tunnel_config, get_patch_config.
 
-import { formatIpv6Mapped } from "../lib/address.ts";
+import { formatIpv6, formatIpv6Mapped } from "../lib/address.ts";
 import { formatAltHex, u64FromWords } from "../lib/number.ts";
 import type { TunnelConfig } from "../openflow/tunnel-config.ts";
 import type { Device } from "./device.ts";
@@ -77,14 +77,19 @@ function isSet(words: Uint32Array): boolean {
   return words.some((w) => w !== 0);
 }
 
+/** As IPv4 if it is one, but for 0.0.0.0 (ovs: ipv6_string_mapped). */
+function addressText(words: Uint32Array): string {
+  return words[3] === 0 ? formatIpv6(words) : formatIpv6Mapped(words);
+}
+
 function addresses(t: TunnelConfig, out: Map<string, string>): void {
   if (isSet(t.dst)) {
-    out.set("remote_ip", formatIpv6Mapped(t.dst));
+    out.set("remote_ip", addressText(t.dst));
   } else if (t.ipDstFlow) {
     out.set("remote_ip", "flow");
   }
   if (isSet(t.src)) {
-    out.set("local_ip", formatIpv6Mapped(t.src));
+    out.set("local_ip", addressText(t.src));
   } else if (t.ipSrcFlow) {
     out.set("local_ip", "flow");
   }
