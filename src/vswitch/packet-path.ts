@@ -19,6 +19,8 @@ import type { Bridge } from "./bridge.ts";
 export interface PacketPath {
   /** Tables, ports or groups changed: flows of the datapath have to be checked again. */
   needRevalidate(): void;
+  /** The datapath of a backer is gone. */
+  forget(backer: Backer): void;
   /** Brings the counters of datapath flows into rules, groups, ports and mirrors. */
   syncStats(): void;
   /** Runs the actions of a packet-out in a version of the tables. */

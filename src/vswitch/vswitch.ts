@@ -203,6 +203,15 @@ export class VSwitch {
     return made;
   }
 
+  /** Takes a datapath away, with its flows and connections, once its last bridge is gone. */
+  dropUnusedBacker(type: DpType): void {
+    const backer = this.backers.get(type);
+    if (backer !== undefined && ![...this.bridges.values()].some((b) => b.type === type)) {
+      this.backers.delete(type);
+      this.packets?.forget(backer);
+    }
+  }
+
   bridgeByName(name: string): XBridge | null {
     return this.bridges.get(name)?.xbridge ?? null;
   }

@@ -115,10 +115,11 @@ function dumpFlows(r: DpctlRun): void {
     if (filter !== null && !passes(f, filter)) {
       continue;
     }
-    if (!titled) {
+    // The title comes with the first flow, and is lost with it.
+    if (!titled && shown) {
       r.print("flow-dump from the main thread:\n");
-      titled = true;
     }
+    titled = true;
     if (shown && (pmd === null || pmd === -1)) {
       r.print(`${formatFlow(r, pair, f)}\n`);
     }
