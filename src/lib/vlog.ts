@@ -391,56 +391,17 @@ export class Vlog {
   }
 
   /** Applies a `vlog/set` argument; answers an error text or undefined. */
-  setLevels(spec: string): string | undefined {
-    const pattern = /^[ ,:\t]*PATTERN(?:[ ,:\t]+([^ ,:\t]+)[ ,:\t]?(.*))?/is.exec(spec);
-    if (pattern !== null) {
-      return this.setPattern(pattern[1], pattern[2] ?? "");
+  setLevels(text: string): string | undefined {
+    const spec = parseLogSpec(text, LOG_MODULES);
+    if (typeof spec === "string") {
+      return spec;
     }
-    let module: string | undefined;
-    let level: LogLevel | undefined;
-    let destination: LogDestination | undefined;
-    for (const word of spec.split(/[ ,:\t]+/).filter((w) => w !== "")) {
-      const lower = word.toLowerCase();
-      const asDestination = LOG_DESTINATIONS.find((d) => d === lower);
-      const asLevel = LOG_LEVELS.find((l) => l === lower);
-      const asModule = LOG_MODULES.find((m) => m === lower.replaceAll("-", "_"));
-      if (lower === "any") {
-        continue;
+    if ("pattern" in spec) {
+      for (const d of spec.destinations) {
+        this.patterns[d] = spec.pattern;
       }
-      if (asDestination !== undefined) {
-        if (destination !== undefined) {
-          return "cannot specify multiple destinations";
-        }
-        destination = asDestination;
-      } else if (asLevel !== undefined) {
-        if (level !== undefined) {
-          return "cannot specify multiple levels";
-        }
-        level = asLevel;
-      } else if (asModule !== undefined) {
-        if (module !== undefined) {
-          return "cannot specify multiple modules";
-        }
-        module = asModule;
-      } else {
-        return `no destination, level, or module "${word}"`;
-      }
-    }
-    this.setLevel(module, destination, level ?? "dbg");
-    return undefined;
-  }
-
-  private setPattern(destination: string | undefined, pattern: string): string | undefined {
-    if (destination === undefined) {
-      return "missing destination";
-    }
-    const lower = destination.toLowerCase();
-    const chosen = LOG_DESTINATIONS.filter((d) => lower === "any" || d === lower);
-    if (chosen.length === 0) {
-      return `unknown destination "${destination}"`;
-    }
-    for (const d of chosen) {
-      this.patterns[d] = pattern;
+    } else if ("level" in spec) {
+      this.setLevel(spec.module, spec.destination, spec.level);
     }
     return undefined;
   }
@@ -497,6 +458,75 @@ export class Vlog {
     });
     return head + rule + rows.join("");
   }
+}
+
+/** What an argument of vlog/set or of a tool's option -v asks for. */
+type LogSpec =
+  | { readonly destinations: readonly LogDestination[]; readonly pattern: string }
+  | { readonly facility: string }
+  | {
+      readonly module: string | undefined;
+      readonly destination: LogDestination | undefined;
+      readonly level: LogLevel;
+    };
+
+const FACILITIES =
+  /^(?:auth|authpriv|clock|cron|daemon|ftp|kern|lpr|mail|news|syslog|user|uucp|local[0-7])$/i;
+
+/** Reads such an argument; a text says why it makes no sense for a program with these modules. */
+export function parseLogSpec(text: string, modules: readonly string[]): LogSpec | string {
+  const special = /^[ ,:\t]*(PATTERN|FACILITY)(?:[ ,:\t]|$)(.*)/is.exec(text);
+  if (special !== null) {
+    const rest = special[2] ?? "";
+    return special[1]?.toUpperCase() === "PATTERN"
+      ? parsePattern(rest)
+      : FACILITIES.test(rest)
+        ? { facility: rest }
+        : "invalid facility";
+  }
+  let module: string | undefined;
+  let level: LogLevel | undefined;
+  let destination: LogDestination | undefined;
+  for (const word of text.split(/[ ,:\t]+/).filter((w) => w !== "")) {
+    const lower = word.toLowerCase();
+    const asDestination = LOG_DESTINATIONS.find((d) => d === lower);
+    const asLevel = LOG_LEVELS.find((l) => l === lower);
+    const asModule = modules.find((m) => m === lower.replaceAll("-", "_"));
+    if (lower === "any") {
+      continue;
+    }
+    if (asDestination !== undefined) {
+      if (destination !== undefined) {
+        return "cannot specify multiple destinations";
+      }
+      destination = asDestination;
+    } else if (asLevel !== undefined) {
+      if (level !== undefined) {
+        return "cannot specify multiple levels";
+      }
+      level = asLevel;
+    } else if (asModule !== undefined) {
+      if (module !== undefined) {
+        return "cannot specify multiple modules";
+      }
+      module = asModule;
+    } else {
+      return `no destination, level, or module "${word}"`;
+    }
+  }
+  return { module, destination, level: level ?? "dbg" };
+}
+
+function parsePattern(rest: string): LogSpec | string {
+  const [, destination, pattern = ""] = /^[ ,:\t]*([^ ,:\t]+)[ ,:\t]?(.*)$/s.exec(rest) ?? [];
+  if (destination === undefined) {
+    return "missing destination";
+  }
+  const lower = destination.toLowerCase();
+  const destinations = LOG_DESTINATIONS.filter((d) => lower === "any" || d === lower);
+  return destinations.length === 0
+    ? `unknown destination "${destination}"`
+    : { destinations, pattern };
 }
 
 /** A time in UTC by the letters of strftime() that log patterns use; `#` are milliseconds. */

@@ -161,7 +161,7 @@ export class Database {
 
   newRow(schema: TableSchema, uuid: Uuid): Row {
     const data = schema.columnList.map((c) => defaultDatum(c.type));
-    return new Row(schema, uuid, this.uuids.next(), data);
+    return new Row(schema, uuid, this.uuids.version(), data);
   }
 
   /** Calls `listener` after each commit that changed something. */

@@ -400,7 +400,7 @@ export class Transaction {
       if (old === now || (old !== undefined && now !== undefined && sameData(old, now))) {
         continue;
       }
-      const next = old !== undefined ? now?.withVersion(this.db.uuids.next()) : now;
+      const next = old !== undefined ? now?.withVersion(this.db.uuids.version()) : now;
       changes.push({ table: t.table.schema, old, new: next });
     }
     this.apply(changes);

@@ -56,6 +56,11 @@ export class UuidMaker {
     }
   }
 
+  /** One that names no row, so that nobody need look whether it is free. */
+  version(): Uuid {
+    return this.make();
+  }
+
   private make(): Uuid {
     this.head = (this.head + 1 + (this.rng.u32() & 0xfff)) >>> 0;
     const w = [this.head, this.rng.u32(), this.rng.u32(), this.rng.u32()] as const;

@@ -45,6 +45,7 @@ import { TRACE_COMMANDS } from "./commands/trace.ts";
 import { runVsctl, VSCTL_COMMANDS } from "./commands/vsctl.ts";
 import { runPcap } from "./commands/pcap.ts";
 import { getoptLong, type OptSpec } from "./getopt.ts";
+import { verbosityError } from "./tool-log.ts";
 import { formatOptionList, parseOfctlOptions, VLOG_OPTIONS } from "./ofctl-options.ts";
 import { OVS_VERSION, type VSwitch } from "./vswitch.ts";
 
@@ -138,7 +139,7 @@ const APPCTL_OPTIONS: readonly OptSpec[] = [
 
 function lookupAppctl(ctx: CommandContext, args: readonly string[]): Lookup {
   const me = "ovs-appctl";
-  const parsed = getoptLong(args, APPCTL_OPTIONS, true);
+  const parsed = getoptLong(args, APPCTL_OPTIONS, true, (o) => verbosityError(me, o));
   if ("error" in parsed) {
     return fatal(me, parsed.error);
   }

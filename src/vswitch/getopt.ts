@@ -84,14 +84,19 @@ function takeShort(
   return { used: 1 };
 }
 
-/** Splits `argv` (without the program's name) into options and the rest. */
+/**
+ * Splits `argv` (without the program's name) into options and the rest. Each option is shown to
+ * `refuse` as soon as it is read, as programs act on them; its text ends the reading.
+ */
 export function getoptLong(
   argv: readonly string[],
   specs: readonly OptSpec[],
   stopAtFirst: boolean,
+  refuse: (opt: ParsedOpt) => string | undefined = () => undefined,
 ): GetoptResult | { readonly error: string } {
   const opts: ParsedOpt[] = [];
   const rest: string[] = [];
+  let checked = 0;
   for (let i = 0; i < argv.length; ) {
     const word = argv[i] ?? "";
     if (word === "--") {
@@ -120,6 +125,12 @@ export function getoptLong(
         return taken;
       }
       i += taken.used;
+    }
+    for (; checked < opts.length; checked++) {
+      const error = refuse(opts[checked] as ParsedOpt);
+      if (error !== undefined) {
+        return { error };
+      }
     }
   }
   return { opts, rest };

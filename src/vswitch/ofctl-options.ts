@@ -12,6 +12,7 @@ import {
   versionsFromString,
 } from "../openflow/messages/version.ts";
 import { getoptLong, type OptSpec, type ParsedOpt } from "./getopt.ts";
+import { verbosityError } from "./tool-log.ts";
 
 export interface SortKey {
   /** Field name as the user wrote it; undefined sorts by priority. */
@@ -273,10 +274,6 @@ export function defaultOfctlOptions(): OfctlOptions {
 
 /** Parses a command line of ovs-ofctl (without the program's name). */
 export function parseOfctlOptions(args: readonly string[]): OfctlParsed {
-  const parsed = getoptLong(args, SPECS, false);
-  if ("error" in parsed) {
-    return { kind: "error", error: parsed.error };
-  }
   const d: Draft = {
     strict: false,
     readd: false,
@@ -296,14 +293,16 @@ export function parseOfctlOptions(args: readonly string[]): OfctlParsed {
     sort: [],
     keys: [],
   };
-  for (const opt of parsed.opts) {
-    const error = apply(d, opt);
-    if (error !== undefined) {
-      return { kind: "error", error };
-    }
-    if (d.print !== undefined) {
-      return { kind: "print", what: d.print };
-    }
+  const parsed = getoptLong(args, SPECS, false, (opt) => {
+    const error = verbosityError("ovs-ofctl", opt) ?? apply(d, opt);
+    // What is printed ends the program: the rest of the line is not looked at.
+    return d.print === undefined ? error : "";
+  });
+  if (d.print !== undefined) {
+    return { kind: "print", what: d.print };
+  }
+  if ("error" in parsed) {
+    return { kind: "error", error: parsed.error };
   }
   const error = settleVersions(d);
   if (error !== undefined) {

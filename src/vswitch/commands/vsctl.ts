@@ -24,6 +24,7 @@ import { type Command, type CommandContext, fatal, ok, type Reply } from "../com
 import { getoptLong, type OptSpec, type ParsedOpt } from "../getopt.ts";
 import { SSL_OPTIONS, VLOG_OPTIONS } from "../ofctl-options.ts";
 import { areQuiet } from "../quiet-changes.ts";
+import { verbosityError } from "../tool-log.ts";
 import { OVS_VERSION, type VSwitch } from "../vswitch.ts";
 import { CONFIG_CTL_COMMANDS } from "./vsctl-config.ts";
 import {
@@ -93,6 +94,8 @@ interface GlobalOptions {
   dryRun: boolean;
   oneline: boolean;
   timeoutS: number | undefined;
+  /** Where the database is said to be. */
+  db: string | undefined;
   style: TableStyle;
   print: "help" | "commands" | "options" | "version" | undefined;
   readonly local: Map<string, string | undefined>;
@@ -130,6 +133,9 @@ function applyOption(o: GlobalOptions, opt: ParsedOpt): void {
   const { name, arg } = opt;
   o.style = applyStyle(o.style, opt);
   switch (name) {
+    case "db":
+      o.db = arg;
+      return;
     case "no-wait":
       o.wait = false;
       return;
@@ -498,13 +504,22 @@ function helpText(vs: VSwitch): string {
   );
 }
 
+/** Why there is no database at a place that is not this switch's, or null. */
+function databaseError(vs: VSwitch, db: string | undefined): string | null {
+  const own = [`unix:${vs.rundir}/db.sock`, "unix:/var/run/openvswitch/db.sock"];
+  if (db === undefined || own.includes(db)) {
+    return null;
+  }
+  return db.startsWith("unix:")
+    ? "No such file or directory"
+    : db.startsWith("tcp:")
+      ? "Connection refused"
+      : null;
+}
+
 /** Answers a command line of ovs-vsctl (without the program's name). */
 export function runVsctl(ctx: CommandContext, words: readonly string[]): Reply {
   try {
-    const parsed = getoptLong(words, [...GLOBAL_OPTIONS, ...LOCAL_OPTIONS], true);
-    if ("error" in parsed) {
-      return fatal(ME, parsed.error);
-    }
     const o: GlobalOptions = {
       wait: true,
       dryRun: false,
@@ -513,14 +528,25 @@ export function runVsctl(ctx: CommandContext, words: readonly string[]): Reply {
       style: DEFAULT_STYLE,
       print: undefined,
       local: new Map(),
+      db: undefined,
     };
-    for (const opt of parsed.opts) {
+    const specs = [...GLOBAL_OPTIONS, ...LOCAL_OPTIONS];
+    const parsed = getoptLong(words, specs, true, (opt) => {
       applyOption(o, opt);
-      if (o.print !== undefined) {
-        return printed(o.print, ctx.vs);
-      }
+      // What is printed ends the program: the rest of the line is not looked at.
+      return o.print === undefined ? verbosityError(ME, opt) : "";
+    });
+    if (o.print !== undefined) {
+      return printed(o.print, ctx.vs);
     }
-    return runCalls(ctx.vs, parseCalls(parsed.rest, o.local), o, [ME, ...words]);
+    if ("error" in parsed) {
+      return fatal(ME, parsed.error);
+    }
+    const calls = parseCalls(parsed.rest, o.local);
+    const unreachable = databaseError(ctx.vs, o.db);
+    return unreachable === null
+      ? runCalls(ctx.vs, calls, o, [ME, ...words])
+      : fatal(ME, `${o.db}: database connection failed (${unreachable})`);
   } catch (e) {
     if (e instanceof VsctlFatal) {
       return fatal(ME, e.message);
