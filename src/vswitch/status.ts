@@ -98,7 +98,7 @@ export function writeIface(w: StatusWriter, br: Bridge, iface: Iface): void {
   const problem = ifaceProblem(br, iface);
   put("error", ...(problem === null ? [] : [problem]));
   put("admin_state", isUp(device) ? "up" : "down");
-  put("link_state", "up");
+  put("link_state", isUp(device) ? "up" : "down");
   put("link_resets", 0n);
   put("mac_in_use", macText(device));
   put("mtu", ...(device.netdev === null ? [] : [BigInt(device.netdev.mtu)]));
