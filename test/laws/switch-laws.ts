@@ -9,7 +9,7 @@ import { formatOdpActions } from "../../src/datapath/odp-text-actions.ts";
 import { flowCompose } from "../../src/flow/compose.ts";
 import { extract } from "../../src/flow/extract.ts";
 import { type FlowKey, get, K, newKey } from "../../src/flow/flow-key.ts";
-import { VLAN_HEADER_COUNT } from "../../src/flow/slots.ts";
+import { MPLS_LSE_COUNT, VLAN_HEADER_COUNT } from "../../src/flow/slots.ts";
 import { formatHex } from "../../src/lib/bytes.ts";
 import { NO_RECORDER } from "../../src/openflow/trace.ts";
 import { xlateLookup } from "../../src/openflow/xlate-lookup.ts";
@@ -214,6 +214,12 @@ function covered(f: Megaflow, other: Megaflow, r: Pick): { p: PacketBuf; key: Fl
   for (let i = 0; i < VLAN_HEADER_COUNT; i++) {
     const w = K.vlan_tpid.word + i;
     key[w] = ((key[w] as number) & ~VLAN_PCP) | ((f.key[w] as number) & VLAN_PCP);
+  }
+  // Labels are counted by whether they are 0 where a stack has no bottom, without a look at the rest
+  // of their bits.
+  for (let i = 0; i < MPLS_LSE_COUNT; i++) {
+    const w = K.mpls_lse.word + i;
+    key[w] = f.key[w] === 0 ? 0 : key[w] || (f.key[w] as number);
   }
   if (get(key, K.recirc_id) === 0) {
     key.set(f.key.subarray(K.ct_state.word, K.ct_label.word + 4), K.ct_state.word);
