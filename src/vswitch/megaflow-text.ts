@@ -12,6 +12,7 @@ import type { PortNames } from "../datapath/odp-text-fields.ts";
 import { formatOdpFlow } from "../datapath/odp-text.ts";
 import { TNL_F_UDPIF } from "../flow/extract.ts";
 import { type FlowKey, get, getU, K } from "../flow/flow-key.ts";
+import { ODPP_NONE } from "../openflow/xbridge.ts";
 import { putU32 } from "../lib/bytes.ts";
 import { formatAltHex } from "../lib/number.ts";
 import { formatTcpFlags } from "../packet/l4.ts";
@@ -47,8 +48,9 @@ export function formatPacketKey(key: FlowKey, vlanLimit: number): string {
 
 /** What the datapath is told about a packet besides its bytes (ovs: odp_key_from_dp_packet). */
 export function formatMetadata(flow: FlowKey, inPort: number): string {
-  const attrs = [`skb_priority(0)`, `skb_mark(${formatAltHex(getU(flow, K.pkt_mark))})`];
-  return `${attrs.join(",")},in_port(${inPort})`;
+  const mark = formatAltHex(getU(flow, K.pkt_mark));
+  const port = inPort === ODPP_NONE ? "" : `,in_port(${inPort})`;
+  return `skb_priority(0),skb_mark(${mark})${port}`;
 }
 
 function formatKey(

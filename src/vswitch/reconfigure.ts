@@ -392,6 +392,7 @@ export function reconfigure(vs: VSwitch, quiet: boolean): void {
   }
   writeRoot(w, root);
   w.commit();
+  vs.datapathLog.configureThreads(root.map("other_config"));
   for (const br of vs.bridges.values()) {
     for (const port of br.ports.values()) {
       for (const { device } of port.ifaces) {

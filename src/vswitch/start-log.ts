@@ -138,8 +138,8 @@ export class DatapathLog {
     }
   }
 
-  /** Says what a change of other_config of the root row changes. */
-  configure(config: ReadonlyMap<string, string>): void {
+  /** Says what a change of other_config of the root row changes for threads, as the last thing. */
+  configureThreads(config: ReadonlyMap<string, string>): void {
     const threads = threadsOf(config);
     const { handlers, revalidators } = this.threads;
     if (threads.handlers !== handlers || threads.revalidators !== revalidators) {
@@ -148,6 +148,10 @@ export class DatapathLog {
         this.logThreads();
       }
     }
+  }
+
+  /** The same for the datapath, as the first thing. */
+  configure(config: ReadonlyMap<string, string>): void {
     const settings = SETTINGS.map((text) => text(config));
     for (const _ of this.up) {
       for (const text of settings.filter((t, i) => t !== this.settings[i])) {
