@@ -21,6 +21,8 @@ export const MAC_ENTRIES_MIN = 10;
 export const MAC_ENTRIES_MAX = 1000 * 1000;
 /** Seconds that an entry lives unless other-config:mac-aging-time says otherwise. */
 export const MAC_IDLE_DEFAULT_S = 300;
+/** When a static entry expires, as Open vSwitch has it (INT_MAX). */
+const STATIC_EXPIRES_S = 0x7fffffff;
 const MAC_IDLE_MIN_S = 15;
 const MAC_IDLE_MAX_S = 3600;
 const GRAT_ARP_LOCK_S = 5;
@@ -111,10 +113,11 @@ export class MacLearning {
 
   setIdleTime(idleTimeS: number): void {
     const s = normalizeIdleTime(idleTimeS);
-    for (const e of this.#table.values()) {
-      if (e.expiresS !== null) {
-        e.expiresS += s - this.idleTimeS;
-      }
+    const delta = s - this.idleTimeS;
+    for (const e of delta === 0 ? [] : this.#table.values()) {
+      // Open vSwitch shifts static entries too, which are static only as long as they say so.
+      const expiresS = (e.expiresS ?? STATIC_EXPIRES_S) + delta;
+      e.expiresS = expiresS === STATIC_EXPIRES_S ? null : expiresS;
     }
     this.idleTimeS = s;
   }

@@ -110,8 +110,9 @@ export function configureDatapathId(br: Bridge, row: Row): void {
 export function configureMacTable(br: Bridge, row: Row): void {
   const config = row.map("other_config");
   const { ml } = br.xbridge;
-  ml.setIdleTime(smapInt(config, "mac-aging-time", 0) || MAC_IDLE_DEFAULT_S);
-  ml.setMaxEntries(smapInt(config, "mac-table-size", 0) || MAC_ENTRIES_DEFAULT);
+  // Negative numbers are taken for very large ones.
+  ml.setIdleTime(smapInt(config, "mac-aging-time", 0) >>> 0 || MAC_IDLE_DEFAULT_S);
+  ml.setMaxEntries(smapInt(config, "mac-table-size", 0) >>> 0 || MAC_ENTRIES_DEFAULT);
 }
 
 export function configureMcast(br: Bridge, row: Row): void {
@@ -123,8 +124,8 @@ export function configureMcast(br: Bridge, row: Row): void {
   const config = row.map("other_config");
   xbridge.ms ??= new McastSnooping();
   const { ms } = xbridge;
-  ms.setIdleTime(smapInt(config, "mcast-snooping-aging-time", 0) || MCAST_IDLE_DEFAULT_S);
-  ms.setMaxEntries(smapInt(config, "mcast-snooping-table-size", 0) || MCAST_ENTRIES_DEFAULT);
+  ms.setIdleTime(smapInt(config, "mcast-snooping-aging-time", 0) >>> 0 || MCAST_IDLE_DEFAULT_S);
+  ms.setMaxEntries(smapInt(config, "mcast-snooping-table-size", 0) >>> 0 || MCAST_ENTRIES_DEFAULT);
   ms.setFloodUnreg(!smapBool(config, "mcast-snooping-disable-flood-unregistered", false));
   for (const port of br.ports.values()) {
     const other = br.vs.db.row("Port", port.rowUuid)?.map("other_config") ?? new Map();
