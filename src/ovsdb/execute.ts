@@ -193,7 +193,7 @@ const select: Executor = (x, m) => {
 
 const update: Executor = (x, m) => {
   const table = tableOf(x, m);
-  const condition = conditionOf(x, m, table);
+  const where = m.required("where", isArray);
   const json = m.required("row", isObject);
   const values = rowFromJson(table, json, x.symbols);
   for (const column of values.keys()) {
@@ -202,7 +202,8 @@ const update: Executor = (x, m) => {
       throw syntaxError(m.source, text, "constraint violation");
     }
   }
-  const rows = selectRows(x, table, condition);
+  // What is to be done is read before the condition, as errors show.
+  const rows = selectRows(x, table, conditionFromJson(table, where, x.symbols));
   for (const row of rows) {
     for (const [column, value] of values) {
       x.txn.set(table.name, row.uuid, column.name, value);
@@ -213,11 +214,11 @@ const update: Executor = (x, m) => {
 
 const mutateOp: Executor = (x, m) => {
   const table = tableOf(x, m);
-  const condition = conditionOf(x, m, table);
+  const where = m.required("where", isArray);
   const mutations = m
     .required("mutations", isArray)
     .map((j) => mutationFromJson(table, j, x.symbols));
-  const rows = selectRows(x, table, condition);
+  const rows = selectRows(x, table, conditionFromJson(table, where, x.symbols));
   for (const row of rows) {
     for (const mutation of mutations) {
       const { column } = mutation;

@@ -3,9 +3,10 @@
 //
 // Reference: ovs: lib/db-ctl-base.c.
 
-import { atomFromText, formatAtom } from "../../ovsdb/atom.ts";
+import { type Atom, atomFromText, atomToJson, formatAtom } from "../../ovsdb/atom.ts";
 import type { Row } from "../../ovsdb/database.ts";
 import {
+  datumFromJson,
   compareDatums,
   type Datum,
   datumFromText,
@@ -242,13 +243,18 @@ function add(ctx: CtlContext): void {
   const { type } = t.column;
   const addType: ColumnType = { ...type, min: 1, max: MANY };
   let datum = t.row.at(t.column);
+  const atoms = new Set<Atom>();
   for (const text of ctx.argv.slice(4)) {
     const added = orDie(() => datumFromText(text, addType, ctx.symbols));
+    for (const key of added.keys) {
+      atoms.add(key);
+    }
     // As the last command of a line, "add" travels as a mutation, in which new pairs win.
     datum = unionDatums(datum, added, ctx.last);
   }
   const n = datum.keys.length;
   if (ctx.last) {
+    checkMutationSize([...atoms], type);
     checkCount(datum, t.column);
   } else if (n > type.max) {
     die(
@@ -257,6 +263,14 @@ function add(ctx: CtlContext): void {
     );
   }
   ctx.txn.set(t.table.name, t.row.uuid, t.column.name, datum);
+}
+
+/** The argument of a mutation may itself not have more members than the column. */
+function checkMutationSize(atoms: readonly Atom[], type: ColumnType): void {
+  if (type.value === undefined && atoms.length > type.max) {
+    const members = atoms.map((a) => atomToJson(a, type.key.type));
+    datumFromJson(["set", members], { ...type, min: 0 });
+  }
 }
 
 /** What to remove: pairs if the text has them, else keys. */

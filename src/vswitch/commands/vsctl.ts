@@ -337,6 +337,11 @@ function failure(e: unknown, err: Stderr): Reply {
     err.warn("ovsdb_idl", text);
     return { exit: 1, stdout: "", stderr: `${err.text}${ME}: ${text}\n` };
   }
+  if (e instanceof RootIsGone) {
+    err.warn("ovsdb_idl", '"mutate" reply "count" is 0 instead of 1');
+    const text = `${ME}: transaction error: no error details available\n`;
+    return { exit: 1, stdout: "", stderr: err.text + text };
+  }
   if (e instanceof VsctlFatal) {
     const text = e.message === "" ? "" : `${ME}: ${e.message}\n`;
     return { exit: e.status, stdout: "", stderr: err.text + text };
@@ -398,9 +403,15 @@ function runCalls(
   return { exit: 0, stdout, stderr: err.text };
 }
 
+/** The row is deleted whose counter shall tell that the configuration was taken. */
+class RootIsGone extends Error {}
+
 /** Commits and lets the switch take the new configuration. */
 function commit(vs: VSwitch, txn: Transaction, root: Uuid, wait: boolean): void {
   if (wait && txn.isChanged()) {
+    if (txn.row("Open_vSwitch", root) === undefined) {
+      throw new RootIsGone();
+    }
     const next = BigInt(txn.row("Open_vSwitch", root)?.int("next_cfg") ?? 0) + 1n;
     txn.set("Open_vSwitch", root, "next_cfg", setDatum([next]));
   }
