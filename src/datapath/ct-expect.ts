@@ -41,6 +41,12 @@ function replyAddress(parent: Conn, reply: boolean): { addr: Uint32Array; dst: b
 
 export class Expectations {
   private readonly byKey = new Map<string, Expectation>();
+  /** Announcements that were too many. */
+  refused = 0;
+
+  get size(): number {
+    return this.byKey.size;
+  }
 
   /** Expects a connection to `dstPort`; `reply` says that the announcement was a reply. */
   expect(dstPort: number, parent: Conn, reply: boolean): void {
@@ -52,7 +58,11 @@ export class Expectations {
     key.zone = parent.key.zone;
     key.dstPort = dstPort;
     const text = textOf(key);
-    if (this.byKey.has(text) || this.byKey.size >= EXPECTATIONS_MAX) {
+    if (this.byKey.has(text)) {
+      return;
+    }
+    if (this.byKey.size >= EXPECTATIONS_MAX) {
+      this.refused++;
       return;
     }
     const to = replyAddress(parent, reply);

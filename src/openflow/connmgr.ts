@@ -113,11 +113,16 @@ export class Ofconn {
     this.#onMessage = s.onMessage ?? null;
   }
 
+  /** Messages that nobody took in time. */
+  lost = 0;
+
   send(bytes: Uint8Array): void {
     if (this.#onMessage !== null) {
       this.#onMessage(bytes);
     } else if (this.#queue.length < CONN_QUEUE_MAX) {
       this.#queue.push(bytes);
+    } else {
+      this.lost++;
     }
   }
 

@@ -11,6 +11,8 @@ import { formatIpv6Mapped, formatMac } from "../lib/address.ts";
 
 export const NEIGHBOUR_AGING_MS = 15 * 60 * 1000;
 export const NEIGHBOUR_AGING_MAX_S = 3600;
+/** Neighbours that are remembered at a time. Open vSwitch has no limit but the time that each lives. */
+export const NEIGHBOURS_MAX = 1 << 16;
 /** Width of the address column of tnl/neigh/show (INET6_ADDRSTRLEN). */
 const ADDRESS_COLUMNS = 46;
 
@@ -28,9 +30,15 @@ export class TunnelNeighbours {
   agingMs = NEIGHBOUR_AGING_MS;
   /** Something changed that translations depend on; cleared by who looks. */
   changed = false;
+  /** Neighbours that were too many. */
+  refused = 0;
 
   #key(bridge: string, ip: Uint32Array): string {
     return `${ip.join(".")} ${bridge}`;
+  }
+
+  get size(): number {
+    return this.#table.size;
   }
 
   /** The neighbour with an address, whose time is renewed; null if there is none. */
@@ -48,10 +56,14 @@ export class TunnelNeighbours {
     if (old !== null && old.macHi === macHi && old.macLo === macLo) {
       return;
     }
-    this.changed = true;
-    const expiresMs = nowMs + this.agingMs;
     const key = this.#key(bridge, ip);
     this.#table.delete(key);
+    if (this.#table.size >= NEIGHBOURS_MAX) {
+      this.refused++;
+      return;
+    }
+    this.changed = true;
+    const expiresMs = nowMs + this.agingMs;
     this.#table.set(key, { bridge, ip: ip.slice(), macHi, macLo, expiresMs });
   }
 
