@@ -7,14 +7,16 @@
 // ovs: lib/dpif-netdev.c dp_netdev_input__, handle_packet_upcall, dp_execute_cb.
 
 import { EXTRACT, extract } from "../flow/extract.ts";
-import { IP_PROTO } from "../flow/flow-is.ts";
+import { IP_PROTO, NW_FRAG } from "../flow/flow-is.ts";
 import { flowRss } from "../flow/flow-hash.ts";
 import { type FlowKey, get, K, newKey, set } from "../flow/flow-key.ts";
 import { KeySlab } from "../flow/key-pool.ts";
 import { Counters } from "../lib/counters.ts";
 import type { Clock, Rng } from "../lib/env.ts";
 import { hashFinishInt } from "../lib/hash.ts";
+import { getU16 } from "../lib/bytes.ts";
 import { ETH } from "../packet/ethernet.ts";
+import { TCP, TCP_FLAG } from "../packet/l4.ts";
 import { PACKET_BYTES_MAX, type PacketBuf } from "../packet/packet.ts";
 import { VLAN_CFI, VLAN_VID_MASK } from "../packet/vlan.ts";
 import type { CtAction, CtProvider } from "./ct-provider.ts";
@@ -301,7 +303,7 @@ export class Datapath implements ExecuteEnv {
     if (simple !== null) {
       this.stats.hits++;
       this.stats.simpleHits++;
-      this.hit(p, simple, get(key, K.nw_proto) === IP_PROTO.TCP ? get(key, K.tcp_flags) : 0);
+      this.hit(p, simple, rawTcpFlags(p, key));
       return;
     }
     if (result !== EXTRACT.OK) {
@@ -535,6 +537,18 @@ export class Datapath implements ExecuteEnv {
     this.meters.set(meterId, new DpMeter(config, this.clock.nowMs()));
     return true;
   }
+}
+
+/**
+ * The flags of a TCP header however long it says that it is: a simple match does not extract a whole
+ * key (ovs: lib/flow.c parse_tcp_flags).
+ */
+function rawTcpFlags(p: PacketBuf, key: FlowKey): number {
+  const isTcp =
+    get(key, K.nw_proto) === IP_PROTO.TCP &&
+    (get(key, K.nw_frag) & NW_FRAG.LATER) === 0 &&
+    p.l4Bytes() >= TCP.HEADER_BYTES;
+  return isTcp ? getU16(p.bytes, p.l4() + TCP.CTL) & TCP_FLAG.MASK : 0;
 }
 
 function sameWords(a: FlowKey, b: FlowKey): boolean {
