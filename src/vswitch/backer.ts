@@ -109,19 +109,35 @@ export class Backer {
     return odpPort;
   }
 
-  /** Gives a port up; it goes with its last user. */
+  /** Gives a port up; it goes with its last user, a tunnel's port when `sweepTunnels` is called. */
   deletePort(odpPort: number): void {
     const port = this.ports.get(odpPort);
     if (port === undefined) {
       return;
     }
     port.users--;
-    if (port.users === 0) {
-      this.ports.delete(odpPort);
-      this.byName.delete(port.name);
-      for (const l of this.listeners) {
-        l.portDeleted(port);
-      }
+    if (port.users === 0 && port.device !== null) {
+      this.remove(port);
+    }
+  }
+
+  /**
+   * Takes away tunnel ports without users; answers their numbers. They outlast the making of new
+   * ports in a change of configuration (ovs: ofproto-dpif.c type_run, tnl_backers).
+   */
+  sweepTunnels(): number[] {
+    const idle = [...this.ports.values()].filter((p) => p.users <= 0);
+    for (const port of idle) {
+      this.remove(port);
+    }
+    return idle.map((p) => p.odpPort);
+  }
+
+  private remove(port: DpPort): void {
+    this.ports.delete(port.odpPort);
+    this.byName.delete(port.name);
+    for (const l of this.listeners) {
+      l.portDeleted(port);
     }
   }
 }

@@ -10,7 +10,10 @@ import { isTunnelType } from "../openflow/tunnel-config.ts";
 import { formatTunnelMatch, type TunnelPort } from "../openflow/tunnel-ports.ts";
 import { ODPP_NONE, PORT_CONFIG, type XBundle, type XPort } from "../openflow/xbridge.ts";
 import type { Row } from "../ovsdb/database.ts";
+import type { Backer } from "./backer.ts";
+import { forgetLldp } from "./auto-attach.ts";
 import type { Bridge, BridgePort, Iface } from "./bridge.ts";
+import type { VSwitch } from "./vswitch.ts";
 import {
   closeDevice,
   configureDevice,
@@ -206,9 +209,15 @@ function addToOfproto(br: Bridge, d: Device, request: number | null) {
 
 const DPIF_LIMIT = { name: "dpif_message", rate: 600, burst: 600 };
 
-function dpifDebug(br: Bridge, text: string): void {
-  const { type, name } = br.backer;
-  br.vs.log.logRl("dpif", "dbg", DPIF_LIMIT, `${type}@${name}: ${text}`);
+function dpifDebug({ vs, backer }: { vs: VSwitch; backer: Backer }, text: string): void {
+  vs.log.logRl("dpif", "dbg", DPIF_LIMIT, `${backer.type}@${backer.name}: ${text}`);
+}
+
+/** Takes the datapath's tunnel ports away that no interface uses any more. */
+export function sweepTunnelPorts(vs: VSwitch, backer: Backer): void {
+  for (const odpPort of backer.sweepTunnels()) {
+    dpifDebug({ vs, backer }, `port_del(${odpPort})`);
+  }
 }
 
 /** Makes a tunnel known to translation; false if another one is just like it. */
@@ -267,6 +276,7 @@ export function destroyIface(br: Bridge, iface: Iface): void {
   port.lacp?.unregisterMember(xport);
   endMonitor(br, iface);
   br.trees.portGone(iface);
+  forgetLldp(br, iface);
   if (xport.peer !== null) {
     xport.peer.peer = null;
   }
@@ -292,7 +302,7 @@ export function destroyIface(br: Bridge, iface: Iface): void {
 }
 
 /** Takes a port out of its bundle, with what the bundle learned if it was the last one. */
-function leaveBundle(b: XBundle | null, xport: XPort): void {
+export function leaveBundle(b: XBundle | null, xport: XPort): void {
   if (b === null) {
     return;
   }

@@ -38,7 +38,7 @@ export function runBridge(br: Bridge, nowMs: number): boolean {
  * Lets ports carry packets as long as their links are up and the protocols on them agree; true if
  * that changed for any.
  */
-function runPorts(br: Bridge): boolean {
+export function runPorts(br: Bridge): boolean {
   let changed = false;
   for (const iface of br.ifaces.values()) {
     const { ofport, xport, device } = iface;

@@ -11,6 +11,7 @@ import { datumEquals } from "../ovsdb/datum.ts";
 /** Keys of a map that do not matter: those that a test lets pass. */
 type QuietKeys = (key: string) => boolean;
 const ALL: QuietKeys = () => true;
+const BRIDGE_KEYS = /^(?:forward-bpdu|mcast-snooping-disable-flood-unregistered|r?stp-.*)$/;
 const PORT_KEYS = /^(?:priority-tags|qinq-ethtype|(?:bond|lacp|stp|rstp|mcast-snooping)-.*)$/;
 
 /** Columns that translations do not depend on; for maps, keys. */
@@ -31,11 +32,15 @@ const QUIET: Readonly<Record<string, Readonly<Record<string, QuietKeys>>>> = {
     auto_attach: ALL,
     // A table of flows that is emptied for it says so itself.
     fail_mode: ALL,
-    other_config: (key) => key !== "forward-bpdu" && !/^r?stp-/.test(key),
+    other_config: (key) => !BRIDGE_KEYS.test(key),
   },
   Port: { external_ids: ALL, qos: ALL, other_config: (key) => !PORT_KEYS.test(key) },
   Interface: {
     external_ids: ALL,
+    // What watches a link says so when it starts, ends, or changes its mind.
+    bfd: ALL,
+    cfm_mpid: ALL,
+    other_config: (key) => /^(?:cfm_|lacp-)/.test(key),
     ingress_policing_rate: ALL,
     ingress_policing_burst: ALL,
     mtu_request: ALL,

@@ -16,6 +16,7 @@ import { Bridge, type BridgePort, type Iface } from "./bridge.ts";
 import {
   configureDatapathId,
   configureDescription,
+  configureMac,
   configureMacTable,
   configureMcast,
   configureMirrors,
@@ -27,13 +28,16 @@ import {
   connectPatchPorts,
   createIface,
   destroyBundle,
+  leaveBundle,
   destroyIface,
   deviceType,
   ifaceType,
   refreshTunnel,
   requestedPort,
+  sweepTunnelPorts,
 } from "./bridge-ports.ts";
 import { configureDevice, dpPortName, logNoIfindex } from "./device.ts";
+import { configureAutoAttach, configureLldp } from "./auto-attach.ts";
 import { configureSpanningTrees } from "./configure-trees.ts";
 import { configurePort } from "./port-config.ts";
 import { endLacp } from "./protocol-lacp.ts";
@@ -105,7 +109,13 @@ function wantedBridges(vs: VSwitch, root: Row): Map<string, Row> {
 }
 
 function destroyPort(br: Bridge, port: BridgePort): void {
-  for (const iface of [...port.ifaces]) {
+  const ifaces = [...port.ifaces];
+  const xports = ifaces.map((i) => i.xport);
+  // A bond loses its members, and the log says so, before they go.
+  for (const xport of port.xbundle?.bond === null ? [] : xports) {
+    leaveBundle(port.xbundle, xport);
+  }
+  for (const iface of ifaces) {
     destroyIface(br, iface);
   }
   if (port.xbundle !== null) {
@@ -257,6 +267,8 @@ function configureBridge(br: Bridge, row: Row, w: StatusWriter): void {
       const ifaceRow = br.vs.db.row("Interface", iface.rowUuid);
       if (ifaceRow !== undefined) {
         configureCfm(br, iface, ifaceRow);
+        configureLldp(br, iface, ifaceRow);
+        configureMac(br, iface, ifaceRow);
         configureBfd(br, iface, ifaceRow);
       }
     }
@@ -268,6 +280,7 @@ function configureBridge(br: Bridge, row: Row, w: StatusWriter): void {
   configureSpanningTrees(br, row);
   configureTables(br, row);
   configureDescription(br, row);
+  configureAutoAttach(br, row);
 }
 
 /** What the userspace datapath offers, as the Datapath rows show it. */
@@ -380,6 +393,9 @@ export function reconfigure(vs: VSwitch, quiet: boolean): void {
       refreshTunnel(br, iface);
     }
   }
+  for (const backer of vs.backers.values()) {
+    sweepTunnelPorts(vs, backer);
+  }
   configureDatapaths(vs, root, w);
   for (const br of vs.bridges.values()) {
     const { row } = br;
@@ -392,6 +408,8 @@ export function reconfigure(vs: VSwitch, quiet: boolean): void {
   }
   writeRoot(w, root);
   w.commit();
+  const ifaces = [...vs.bridges.values()].flatMap((br) => [...br.ifaces.values()]);
+  vs.datapathLog.configureMonitor(ifaces.some((i) => i.cfm !== null || i.bfd !== null));
   vs.datapathLog.configureThreads(root.map("other_config"));
   for (const br of vs.bridges.values()) {
     for (const port of br.ports.values()) {

@@ -16,10 +16,11 @@ import { newXlateConfig, type XBridge, type XlateConfig } from "../openflow/xbri
 import { Database } from "../ovsdb/database.ts";
 import { transact } from "../ovsdb/transaction.ts";
 import { vswitchSchema } from "../ovsdb/vswitch-schema.ts";
+import { AutoAttach, refreshAutoAttach } from "./auto-attach.ts";
 import { Backer, type DpType } from "./backer.ts";
 import type { Bridge } from "./bridge.ts";
 import { refreshIface } from "./bridge-ports.ts";
-import { runBridge } from "./bridge-run.ts";
+import { runBridge, runPorts } from "./bridge-run.ts";
 import { Coverage } from "./coverage.ts";
 import { CtTimeouts } from "./ct-timeouts.ts";
 import type { Device } from "./device.ts";
@@ -137,6 +138,7 @@ export class VSwitch {
   readonly ctTimeouts = new CtTimeouts();
   readonly coverage = new Coverage();
   readonly trees = new TreesOfSwitch();
+  readonly autoAttach = new AutoAttach();
   readonly protocols = new LinkProtocols();
   readonly monitor = new Monitor();
   readonly streams = new DummyStreams((text) => this.log.warn("netdev_dummy", text));
@@ -231,6 +233,8 @@ export class VSwitch {
     for (const br of this.bridges.values()) {
       const iface = br.ifaces.get(name);
       if (iface !== undefined) {
+        // The port stops or starts to be live first, then OpenFlow hears of the device.
+        runPorts(br);
         refreshIface(br, iface);
       }
     }
@@ -342,5 +346,6 @@ export class VSwitch {
     this.coverage.run(nowMs);
     this.recircs.run(nowMs);
     this.status.run();
+    refreshAutoAttach(this);
   }
 }

@@ -2,6 +2,8 @@
 //
 // ovs: lib/dpctl.c dpctl_unixctl_handler, opt_dpif_open, dpctl_error; lib/dpif.c dp_parse_name.
 
+import { hashString } from "../../lib/hash.ts";
+import { OvsMap } from "../../lib/hmap.ts";
 import type { PortNames } from "../../datapath/odp-text-fields.ts";
 import {
   appctlError,
@@ -118,8 +120,13 @@ export class DpctlRun {
   }
 
   /** All datapaths. */
+  /** All datapaths, in the order of a hash map of their types. */
   datapaths(): readonly DatapathPair[] {
-    return packetsOf(this.ctx.vs)?.all() ?? [];
+    const byType = new OvsMap<string, DatapathPair>((type) => hashString(type));
+    for (const pair of packetsOf(this.ctx.vs)?.all() ?? []) {
+      byType.set(pair.dp.type, pair);
+    }
+    return [...byType.values()];
   }
 
   /** The datapath of a name such as `system@ovs-system`, or null. */
