@@ -21,7 +21,7 @@ import { N_TABLES } from "../openflow/ofproto.ts";
 import { SUPPORTED_VERSIONS, versionFromString } from "../openflow/messages/version.ts";
 import type { XBundle } from "../openflow/xbridge.ts";
 import type { Row } from "../ovsdb/database.ts";
-import type { Bridge, BridgePort } from "./bridge.ts";
+import type { Bridge, BridgePort, Iface } from "./bridge.ts";
 import { isLocal, refreshIface } from "./bridge-ports.ts";
 import { macOf } from "./device.ts";
 import { vlanSet } from "./port-config.ts";
@@ -85,6 +85,29 @@ function pickMac(br: Bridge, row: Row): Mac {
     }
   }
   return best ?? br.defaultMac;
+}
+
+/** Sets the address of an internal port that its row asks for (ovs: iface_set_mac). */
+export function configureMac(br: Bridge, iface: Iface, row: Row): void {
+  const text = row.text("mac");
+  const mac = text === undefined || iface.type !== "internal" ? null : parseMacText(text);
+  const { netdev } = iface.device;
+  if (mac === null || netdev === null) {
+    return;
+  }
+  const refused = isLocal(iface)
+    ? "ignoring mac in Interface record (use Bridge record to set local port's mac)"
+    : isMulticast(mac)
+      ? "cannot set MAC to multicast address"
+      : isZeroMac(mac)
+        ? "cannot set MAC to all zero address"
+        : null;
+  if (refused !== null) {
+    br.vs.log.err("bridge", `interface ${iface.name}: ${refused}`);
+  } else if (!sameMac(macOf(iface.device), mac)) {
+    [netdev.macHi, netdev.macLo] = mac;
+    refreshIface(br, iface);
+  }
 }
 
 /** Sets the address of the local port and the datapath id. */

@@ -7,7 +7,7 @@
 // ofproto/ofproto-dpif-upcall.c udpif_set_threads, lib/dpif-netdev.c dpif_netdev_set_config.
 
 import type { DpType } from "./backer.ts";
-import { smapBool, smapInt, smapUint } from "./smap.ts";
+import { smapBool, smapInt } from "./smap.ts";
 import { OVS_VERSION } from "./version.ts";
 import type { VSwitch } from "./vswitch.ts";
 
@@ -51,6 +51,9 @@ const PROBED: readonly string[] = [
   "Datapath supports IPv6 ND Extensions",
 ];
 
+/** The number of the first thread of the first datapath. */
+const FIRST_THREAD = 4;
+
 /** Numbers of threads that a configuration leads to on a host of two cores. */
 interface Threads {
   readonly handlers: number;
@@ -70,25 +73,29 @@ function threadsOf(config: ReadonlyMap<string, string>): Threads {
   return { handlers: Math.max(HOST_CORES - usual, 1), revalidators: usual };
 }
 
-/** EMC entries are made for one packet in so many, if nobody says otherwise. */
-const EMC_PROB_DEFAULT = 100;
-
-function emcText(inverse: number): string {
-  return inverse === 0
-    ? "EMC insertion probability changed to zero"
-    : `EMC insertion probability changed to 1/${inverse} (~${(100 / inverse).toFixed(2)}%)`;
-}
-
 /** Settings of the datapath whose changes are logged, with what is said of a value. */
 const SETTINGS: readonly ((config: ReadonlyMap<string, string>) => string)[] = [
   (c) => `Flushing interval for tx queues set to ${smapInt(c, "tx-flush-interval", 0)} us`,
-  (c) => emcText(smapUint(c, "emc-insert-inv-prob", EMC_PROB_DEFAULT)),
   (c) => {
     const on = smapBool(c, "pmd-perf-metrics", false);
     return `PMD performance metrics collection ${on ? "enabled" : "disabled"}`;
   },
   (c) => `SMC cache is ${smapBool(c, "smc-enable", false) ? "enabled" : "disabled"}`,
+  (c) => `Rxq to PMD assignment mode changed to: '${rxqAssign(c) ?? RXQ_ASSIGN[0]}'.`,
+  (c) => {
+    const on = smapBool(c, "pmd-auto-lb", false);
+    const how = ", interval 1 mins, pmd load threshold 95%, improvement threshold 25%";
+    return `PMD auto load balance is ${on ? `enabled${how}` : "disabled"}.`;
+  },
 ];
+
+const RXQ_ASSIGN = ["cycles", "roundrobin", "group"] as const;
+
+/** Undefined if there is no such way. */
+function rxqAssign(config: ReadonlyMap<string, string>): string | undefined {
+  const wanted = config.get("pmd-rxq-assign") ?? RXQ_ASSIGN[0];
+  return RXQ_ASSIGN.find((a) => a === wanted);
+}
 
 /** Follows the datapaths and their settings, and logs what ovs-vswitchd says about them. */
 export class DatapathLog {
@@ -97,6 +104,10 @@ export class DatapathLog {
   private threads: Threads = threadsOf(new Map());
   private settings: readonly string[] = SETTINGS.map((text) => text(new Map()));
   private madeBefore = false;
+  /** Threads are numbered as they start; what the process itself needs has the lower numbers. */
+  private nextThread = FIRST_THREAD;
+  private readonly revalidators = new Map<DpType, string>();
+  private monitor = "";
 
   constructor(vs: VSwitch) {
     this.vs = vs;
@@ -109,6 +120,9 @@ export class DatapathLog {
     }
     this.up.add(type);
     const { log } = this.vs;
+    if (this.madeBefore) {
+      this.nextThread++; // the one that cleans connections up
+    }
     log.info("dpif_netdev_extract", "Default MFEX Extract implementation is scalar.");
     if (!this.madeBefore) {
       log.info("dpif_netdev_impl", "Default DPIF implementation is dpif_scalar.");
@@ -116,7 +130,7 @@ export class DatapathLog {
     for (const text of PROBED) {
       log.info("ofproto_dpif", `${type}@ovs-${type}: ${text}`);
     }
-    this.logThreads();
+    this.logThreads(type);
     log.info("dpif_netdev", "pmd-rxq-affinity isolates PMD core");
     log.info("dpif_netdev", "PMD auto load balance interval set to 1 mins");
     log.info("dpif_netdev", "PMD auto load balance improvement threshold set to 25%");
@@ -144,16 +158,38 @@ export class DatapathLog {
     const { handlers, revalidators } = this.threads;
     if (threads.handlers !== handlers || threads.revalidators !== revalidators) {
       this.threads = threads;
-      for (const _ of this.up) {
-        this.logThreads();
+      for (const type of this.up) {
+        this.logThreads(type);
       }
     }
+  }
+
+  /** Name of the thread that revalidates the flows of a datapath. */
+  revalidator(type: DpType): string {
+    return this.revalidators.get(type) ?? "";
+  }
+
+  /** There are interfaces that are monitored (BFD, CFM), or not: a thread comes or goes. */
+  configureMonitor(monitors: boolean): void {
+    if (monitors === (this.monitor !== "")) {
+      return;
+    }
+    const name = monitors ? `monitor${this.nextThread++}` : this.monitor;
+    this.monitor = monitors ? name : "";
+    this.vs.log.inThread(name, () => {
+      const what = monitors ? "created" : "terminated";
+      this.vs.log.info("ofproto_dpif_monitor", `monitor thread ${what}`);
+    });
   }
 
   /** The same for the datapath, as the first thing. */
   configure(config: ReadonlyMap<string, string>): void {
     const settings = SETTINGS.map((text) => text(config));
     for (const _ of this.up) {
+      if (rxqAssign(config) === undefined) {
+        const what = "Unsupported rx queue to PMD assignment mode in pmd-rxq-assign.";
+        this.vs.log.warn("dpif_netdev", `${what} Defaulting to 'cycles'.`);
+      }
       for (const text of settings.filter((t, i) => t !== this.settings[i])) {
         this.vs.log.info("dpif_netdev", text);
       }
@@ -161,9 +197,11 @@ export class DatapathLog {
     this.settings = settings;
   }
 
-  private logThreads(): void {
+  private logThreads(type: DpType): void {
     const { log } = this.vs;
     const { handlers, revalidators } = this.threads;
+    this.revalidators.set(type, `revalidator${this.nextThread + handlers}`);
+    this.nextThread += handlers + revalidators;
     log.info(
       "ofproto_dpif_upcall",
       `Setting n-handler-threads to ${handlers}, setting n-revalidator-threads to ${revalidators}`,
