@@ -31,6 +31,7 @@ import { FDB_COMMANDS } from "./commands/fdb.ts";
 import { LINK_COMMANDS } from "./commands/link.ts";
 import { MDB_COMMANDS } from "./commands/mdb.ts";
 import { ROUTE_COMMANDS } from "./commands/route.ts";
+import { AUTO_ATTACH_COMMANDS } from "./commands/auto-attach.ts";
 import { TREE_COMMANDS } from "./commands/trees.ts";
 import { TNL_COMMANDS } from "./commands/tnl.ts";
 import { BRIDGE_COMMANDS } from "./commands/bridge.ts";
@@ -83,6 +84,7 @@ export const COMMANDS: readonly Command[] = [
   ...BOND_COMMANDS,
   ...TNL_COMMANDS,
   ...TREE_COMMANDS,
+  ...AUTO_ATTACH_COMMANDS,
   ...ROUTE_COMMANDS,
   ...DPCTL_TEXT_COMMANDS,
   DPCTL_NORMALIZE,

@@ -1,8 +1,7 @@
 // What the log says at debug level about a datapath: packets that miss, flows that come, change and
 // go, dumps, packets that are sent.
 //
-// The thread that goes through the flows is called as in an ovs-vswitchd that has just started one
-// datapath. Addresses of objects, which the real log mixes in, are left out. References: ovs:
+// Addresses of objects, which the real log mixes in, are left out. References: ovs:
 // lib/dpif.c log_flow_message, log_execute_message, log_operation; lib/dpif-netdev.c
 // log_netdev_flow_change, dp_netdev_upcall.
 
@@ -27,8 +26,6 @@ import type { VSwitch } from "./vswitch.ts";
 
 const NETDEV_LIMIT: RateLimit = { name: "dpif_netdev_upcall", rate: 600, burst: 600 };
 const DPIF_LIMIT: RateLimit = { name: "dpif_message", rate: 600, burst: 600 };
-/** The thread that revalidates. */
-export const REVALIDATOR = "revalidator5";
 
 export class DpifLog {
   private readonly vs: VSwitch;

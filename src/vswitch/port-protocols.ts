@@ -10,6 +10,7 @@
 
 import type { FlowKey } from "../flow/flow-key.ts";
 import type { PacketBuf } from "../packet/packet.ts";
+import { LLDP_PROTOCOL } from "./auto-attach.ts";
 import type { Bridge, Iface } from "./bridge.ts";
 import { LACP_PROTOCOL } from "./protocol-lacp.ts";
 import { MONITOR_PROTOCOL } from "./protocol-monitor.ts";
@@ -30,6 +31,7 @@ export interface PortProtocol {
 
 export const PORT_PROTOCOLS: readonly PortProtocol[] = [
   MONITOR_PROTOCOL,
+  LLDP_PROTOCOL,
   LACP_PROTOCOL,
   STP_PROTOCOL,
   RSTP_PROTOCOL,

@@ -9,7 +9,7 @@ import { VSwitch } from "../../src/vswitch/vswitch.ts";
 import { parseGolden } from "../golden-script.ts";
 import { neutralLinks } from "./links-neutral.ts";
 
-const sessions = ["links", "trees"].flatMap(
+const sessions = ["links", "trees", "auto-attach"].flatMap(
   (name) => parseGolden(readFileSync(`test/golden/${name}.txt`, "utf8")).sessions,
 );
 

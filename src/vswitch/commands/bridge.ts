@@ -1,7 +1,6 @@
-// ovs-appctl commands about bridges: ofproto/list, bridge/*, qos/*, autoattach/*.
+// ovs-appctl commands about bridges: ofproto/list, bridge/*, qos/*.
 //
-// Auto-attach (LLDP) does not run here; its commands answer as ovs-vswitchd does when no port uses
-// it. References: ovs: vswitchd/bridge.c bridge_unixctl_*, qos_unixctl_*; lib/ovs-lldp.c.
+// References: ovs: vswitchd/bridge.c bridge_unixctl_*, qos_unixctl_*.
 
 import { formatActions } from "../../openflow/actions/actions.ts";
 import { formatMatch } from "../../openflow/match-text.ts";
@@ -85,11 +84,6 @@ function qos(text: (name: string) => string) {
   };
 }
 
-/** Auto-attach runs on no port, so there is nothing to list. */
-function nothing(): Reply {
-  return appctlOk();
-}
-
 type Shape = readonly [
   name: string,
   usage: string,
@@ -126,9 +120,6 @@ const ROWS: readonly Shape[] = [
     qos((n) => `No QoS types supported for interface: ${n}\n`),
     "Lists the kinds of quality of service that an interface offers.",
   ],
-  ["autoattach/status", "[bridge]", 0, 1, nothing, "Shows the state of auto-attach."],
-  ["autoattach/show-isid", "[bridge]", 0, 1, nothing, "Lists mappings of auto-attach."],
-  ["autoattach/statistics", "[bridge]", 0, 1, nothing, "Shows counters of auto-attach."],
 ];
 
 export const BRIDGE_COMMANDS: readonly Command[] = ROWS.map(
