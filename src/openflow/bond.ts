@@ -17,54 +17,20 @@
 import type { FlowKey } from "../flow/flow-key.ts";
 import { fill, K } from "../flow/flow-key.ts";
 import { flowHash5tuple, flowMaskHashFields } from "../flow/flow-hash.ts";
-import type { Rng } from "../lib/env.ts";
 import { hashUint64 } from "../lib/hash.ts";
 import { type BondMember, type Bucket, type BucketMove, planMoves } from "./bond-rebalance.ts";
+import {
+  BOND_BUCKETS,
+  BOND_MASK,
+  type BondEnv,
+  type BondSettings,
+  type BondVerdict,
+  type LacpStatus,
+} from "./bond-types.ts";
 import type { XPort } from "./xbridge.ts";
 
-export type { BondMember } from "./bond-rebalance.ts";
-
-export const BOND_BUCKETS = 256;
-export const BOND_MASK = BOND_BUCKETS - 1;
-
-export type BondMode = "active-backup" | "balance-slb" | "balance-tcp";
-export type LacpStatus = "negotiated" | "configured" | "off";
-export type BondVerdict = "accept" | "drop" | "drop-if-moved";
-
-export interface BondSettings {
-  readonly name: string;
-  readonly mode: BondMode;
-  readonly rebalanceIntervalMs: number;
-  readonly upDelayMs: number;
-  readonly downDelayMs: number;
-  readonly basis: number;
-  readonly lacpFallbackAb: boolean;
-  readonly useLbOutput: boolean;
-  readonly primary: string | null;
-  readonly allMembersActive: boolean;
-}
-
-/** What a bond needs from the switch around it. */
-export interface BondEnv {
-  readonly rng: Rng;
-  /** A recirculation id of the bond's own. */
-  allocRecircId(): number;
-  freeRecircId(id: number): void;
-  /** The datapath can recirculate. */
-  recircSupported(): boolean;
-  lbOutputSupported(): boolean;
-  /**
-   * Makes the internal flows of the bond equal to this: packets with that recirculation id and the
-   * bucket as the low bits of dp_hash go to the port. An empty list removes them all.
-   */
-  setRecircRules(recircId: number, ports: readonly (number | null)[]): void;
-  /** The same as buckets of the datapath's lb_output action. */
-  setLbBuckets(recircId: number, ports: readonly (number | null)[]): void;
-  /** Bytes of the internal flow of a bucket, or of its lb_output bucket. */
-  bucketBytes(recircId: number, bucket: number): number;
-  log(level: "info" | "warn" | "dbg", text: string): void;
-}
-
+const LINK_LIMIT = { name: "bond_link_status_update", rate: 5, burst: 20 };
+const CHOICE_LIMIT = { name: "bond_choose_active_member", rate: 5, burst: 20 };
 const NO_MAC: readonly [number, number] = [0, 0];
 
 /** Hash of an address in a VLAN (ovs: lib/packets.h hash_mac). */
@@ -142,6 +108,9 @@ export class Bond {
         this.env.log("warn", `${s.name}: ${text}`);
       } else {
         this.#useLbOutput = s.useLbOutput;
+        if (!s.useLbOutput) {
+          this.env.setLbBuckets(this.recircId, []);
+        }
         revalidate = true;
       }
     }
@@ -312,17 +281,18 @@ export class Bond {
   #updateLink(m: BondMember, nowMs: number): void {
     const up = m.carrier && m.mayEnable;
     if ((up === m.enabled) !== (m.delayExpiresMs === null)) {
-      this.env.log("info", `member ${m.name}: link state ${up ? "up" : "down"}`);
+      this.env.log("info", `member ${m.name}: link state ${up ? "up" : "down"}`, LINK_LIMIT);
       if (up === m.enabled) {
         m.delayExpiresMs = null;
-        this.env.log("info", `member ${m.name}: will not be ${up ? "disabled" : "enabled"}`);
+        const what = up ? "disabled" : "enabled";
+        this.env.log("info", `member ${m.name}: will not be ${what}`, LINK_LIMIT);
       } else {
         const delay = up ? this.settings.upDelayMs : this.settings.downDelayMs;
         m.delayExpiresMs = nowMs + delay;
         if (delay !== 0) {
           const [what, state] = up ? ["enabled", "up"] : ["disabled", "down"];
           const text = `will be ${what} if it stays ${state} for ${delay} ms`;
-          this.env.log("info", `member ${m.name}: ${text}`);
+          this.env.log("info", `member ${m.name}: ${text}`, LINK_LIMIT);
         }
       }
     }
@@ -364,11 +334,12 @@ export class Bond {
     this.activeMember = m;
     if (m !== null) {
       if (m.enabled) {
-        this.env.log("info", `bond ${this.name}: active member is now ${m.name}`);
+        this.env.log("info", `bond ${this.name}: active member is now ${m.name}`, CHOICE_LIMIT);
       } else {
         const left = (m.delayExpiresMs ?? 0) - (nowMs ?? 0);
         const text = `skipping remaining ${left} ms updelay (since no member was enabled)`;
-        this.env.log("info", `bond ${this.name}: active member is now ${m.name}, ${text}`);
+        const active = `active member is now ${m.name}`;
+        this.env.log("info", `bond ${this.name}: ${active}, ${text}`, CHOICE_LIMIT);
         this.enableMember(m, true);
       }
       this.#sendLearning = true;
@@ -377,7 +348,7 @@ export class Bond {
       }
     } else if (old !== null) {
       this.#activeChanged();
-      this.env.log("info", `bond ${this.name}: all members disabled`);
+      this.env.log("info", `bond ${this.name}: all members disabled`, CHOICE_LIMIT);
     }
   }
 

@@ -65,6 +65,8 @@ export class Bridge {
   readonly defaultTables = new Set<number>();
   /** The address when no port offers a better one. */
   readonly defaultMac: readonly [hi: number, lo: number];
+  /** Dumps of the datapath that bonds have rebalanced after. */
+  dumpsSeen = 0;
   /** What the switch itself has sent by the ports of this bridge. */
   readonly sent = { packets: 0, bytes: 0 };
   readonly services: Services;

@@ -42,6 +42,12 @@ export interface PacketPath {
   /** Continues a packet that a controller held. */
   resume(bridge: Bridge, message: Uint8Array): OfpErr | null;
   ctFlush(bridge: Bridge, zone: number | null, match: CtMatch | null): void;
+  /** Dumps of a datapath so far: after each, what its flows have counted is accounted for. */
+  dumps(backer: Backer): number;
+  /** The datapath ports of the buckets that `lb_output` spreads over; null ends the bond. */
+  setBond(backer: Backer, bondId: number, members: readonly number[] | null): void;
+  /** Bytes sent by a bucket of a bond, or null if the datapath has no such bond. */
+  bondBytes(backer: Backer, bondId: number, bucket: number): number | null;
   meterFeatures(backer: Backer): MeterFeatures;
   meterSet(backer: Backer, meterId: number, config: MeterConfig): number | OfpErr;
   meterGet(backer: Backer, meterId: number, nBands: number): ProviderMeterStats | null;

@@ -30,14 +30,14 @@ import { pushStats, type XlateCache } from "../openflow/xlate-cache.ts";
 import { flowClearConntrack } from "../openflow/xlate-receive.ts";
 import { xlateActions } from "../openflow/xlate.ts";
 import { PacketBuf } from "../packet/packet.ts";
-import type { Backer, DpPort } from "./backer.ts";
+import type { Backer, DpPort, DpType } from "./backer.ts";
 import type { Bridge } from "./bridge.ts";
 import { flushConnections } from "./ct-flush.ts";
 import { knownConnection } from "./ct-trace.ts";
 import { setMetadataFromFlow } from "./packet-flow.ts";
 import { packetMetadata } from "./packet-metadata.ts";
 import { logTooDeep, UPCALL_LIMIT } from "./packet-log.ts";
-import { DpifLog, REVALIDATOR } from "./dpif-log.ts";
+import { DpifLog } from "./dpif-log.ts";
 import type { PacketPath } from "./packet-path.ts";
 import { receiveSpecial } from "./port-protocols.ts";
 import { resumePacket } from "./resume.ts";
@@ -123,7 +123,7 @@ export class Packets implements PacketPath {
     const ct = this.newConntrack(backer.type);
     dp.ct = ct;
     dp.onWarning = (text) => vs.log.warn("dpif_netdev", text);
-    const udpif = new Udpif(this.host(), dp, backer.support);
+    const udpif = new Udpif(this.host(backer.type), dp, backer.support);
     dp.upcalls = udpif;
     udpif.limitFlows(vs.settings.flowLimit, true);
     udpif.dpifLog = new DpifLog(vs, dp);
@@ -163,7 +163,7 @@ export class Packets implements PacketPath {
     });
   }
 
-  private host(): UdpifHost {
+  private host(dpType: DpType): UdpifHost {
     const { vs } = this;
     return {
       xcfg: vs.xcfg,
@@ -174,7 +174,7 @@ export class Packets implements PacketPath {
       toController: (xbridge, p, key, action) => this.toController(xbridge, p, key, action),
       special: (xport, slow, p, key) => this.special(xport, slow, p, key),
       tooDeep: (xbridge, p, key) => logTooDeep(vs, xbridge, p, key),
-      asRevalidator: (f) => vs.log.inThread(REVALIDATOR, f),
+      asRevalidator: (f) => vs.log.inThread(vs.datapathLog.revalidator(dpType), f),
       log: (level, text) => vs.log.logRl("ofproto_dpif_upcall", level, UPCALL_LIMIT, text),
     };
   }
@@ -319,6 +319,31 @@ export class Packets implements PacketPath {
 
   knowsConnections(bridge: Bridge): boolean {
     return this.pair(bridge.backer).ct.restored;
+  }
+
+  dumps(backer: Backer): number {
+    return this.pair(backer).udpif.dumps;
+  }
+
+  setBond(backer: Backer, bondId: number, members: readonly number[] | null): void {
+    const { bonds } = this.pair(backer).dp;
+    const old = bonds.get(bondId);
+    if (members === null) {
+      bonds.delete(bondId);
+    } else {
+      bonds.set(
+        bondId,
+        members.map((member, i) => ({
+          member,
+          packets: old?.[i]?.packets ?? 0,
+          bytes: old?.[i]?.bytes ?? 0,
+        })),
+      );
+    }
+  }
+
+  bondBytes(backer: Backer, bondId: number, bucket: number): number | null {
+    return this.pair(backer).dp.bonds.get(bondId)?.[bucket]?.bytes ?? null;
   }
 
   meterFeatures(_backer: Backer): MeterFeatures {

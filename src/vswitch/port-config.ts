@@ -6,22 +6,24 @@
 import { K } from "../flow/flow-key.ts";
 import { matchSlot, newMatch } from "../flow/match.ts";
 import type { Action } from "../openflow/actions/types.ts";
+import { Bond } from "../openflow/bond.ts";
 import {
   BOND_MASK,
-  Bond,
   type BondEnv,
   type BondMode,
   type BondSettings,
-} from "../openflow/bond.ts";
+} from "../openflow/bond-types.ts";
 import { TBL_INTERNAL } from "../openflow/ofproto.ts";
 import { OFPFC } from "../openflow/messages/types-flow.ts";
 import { FLOW_FLAG } from "../openflow/rule.ts";
-import type { PriorityTags, VlanMode, XBundle } from "../openflow/xbridge.ts";
+import type { ProtocolLog } from "../openflow/protocol-log.ts";
+import { ODPP_NONE, type PriorityTags, type VlanMode, type XBundle } from "../openflow/xbridge.ts";
 import type { Row } from "../ovsdb/database.ts";
 import type { Bridge, BridgePort } from "./bridge.ts";
 import { bundleUpdate, destroyBundle } from "./bridge-ports.ts";
 import { isUp, macOf } from "./device.ts";
 import { configureLacp, endLacp } from "./protocol-lacp.ts";
+import { protocolLog } from "./protocol-log.ts";
 import { smapBool, smapInt } from "./smap.ts";
 
 const VLANS = 4096;
@@ -211,6 +213,11 @@ function bondSettings(br: Bridge, row: Row): BondSettings {
         "please use another bond type or disable flood_vlans",
     );
   }
+  const detect = config.get("bond-detect-mode") ?? "carrier";
+  if (detect !== "carrier" && detect !== "miimon") {
+    const text = `unsupported bond-detect-mode ${detect}, defaulting to carrier`;
+    br.vs.log.warn("bridge", `port ${row.name()}: ${text}`);
+  }
   const interval = smapInt(config, "bond-rebalance-interval", 10000);
   const fallback = smapBool(config, "lacp-fallback-ab", false);
   const mayHavePrimary = mode === "active-backup" || fallback;
@@ -271,15 +278,13 @@ class BridgeBondEnv implements BondEnv {
     const n = Math.max(before.length, ports.length);
     for (let bucket = 0; bucket < n; bucket++) {
       const port = ports[bucket] ?? null;
-      if (port === (before[bucket] ?? null)) {
-        continue;
-      }
       const match = bucketMatch(recircId, bucket);
-      const output: Action[] = port === null ? [] : [{ kind: "output", port, maxLen: 0 }];
-      if (port === null) {
+      if (port !== null) {
+        // A flow that is there is put anew all the same: its counters go on, its age does not.
+        const output: Action = { kind: "output", port, maxLen: 0 };
+        this.br.ofproto.addInternalFlow(match, RECIRC_RULE_PRIORITY, [output]);
+      } else if ((before[bucket] ?? null) !== null) {
         this.deleteRule(match);
-      } else {
-        this.br.ofproto.addInternalFlow(match, RECIRC_RULE_PRIORITY, output);
       }
     }
     this.installed.set(recircId, [...ports]);
@@ -306,10 +311,19 @@ class BridgeBondEnv implements BondEnv {
     });
   }
 
-  /** The datapath's own buckets are not there yet: bonds fall back to recirculation flows. */
-  setLbBuckets(_recircId: number, _ports: readonly (number | null)[]): void {}
+  setLbBuckets(recircId: number, ports: readonly (number | null)[]): void {
+    const { xbridge, backer, vs } = this.br;
+    const members = ports.map((p) =>
+      p === null ? ODPP_NONE : (xbridge.xports.get(p)?.odpPort ?? ODPP_NONE),
+    );
+    vs.packets?.setBond(backer, recircId, members.length === 0 ? null : members);
+  }
 
   bucketBytes(recircId: number, bucket: number): number {
+    const sent = this.br.vs.packets?.bondBytes(this.br.backer, recircId, bucket) ?? null;
+    if (sent !== null) {
+      return sent;
+    }
     const mini = this.br.ofproto.masks.pack(bucketMatch(recircId, bucket));
     const { ofproto } = this.br;
     const rule = ofproto
@@ -318,8 +332,8 @@ class BridgeBondEnv implements BondEnv {
     return Number(rule?.nBytes ?? 0);
   }
 
-  log(level: "info" | "warn" | "dbg", text: string): void {
-    this.br.vs.log.log("bond", level, text);
+  get log(): ProtocolLog {
+    return protocolLog(this.br.vs, "bond");
   }
 }
 

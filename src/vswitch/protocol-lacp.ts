@@ -151,7 +151,6 @@ function runPort(br: Bridge, port: BridgePort, nowMs: number): boolean {
   if (bond.shouldSendLearningPackets()) {
     announceAddresses(br, xbundle, bond);
   }
-  bond.rebalance(nowMs);
   if (bond.activeMemberChanged) {
     br.vs.statusChanged();
   }
@@ -198,6 +197,17 @@ export function lacpAllows({ port, xport }: Iface): boolean {
   return port.lacp?.mayEnable(xport) ?? true;
 }
 
+/** Evens out the load of bonds, whenever the counters of flows have just been read. */
+function rebalance(br: Bridge, nowMs: number): void {
+  const dumps = br.vs.packets?.dumps(br.backer) ?? 0;
+  if (dumps !== br.dumpsSeen) {
+    br.dumpsSeen = dumps;
+    for (const { xbundle } of br.ports.values()) {
+      xbundle?.bond?.rebalance(nowMs);
+    }
+  }
+}
+
 export const LACP_PROTOCOL: PortProtocol = {
   slow: SLOW.LACP,
   run: (br, nowMs) => {
@@ -205,6 +215,7 @@ export const LACP_PROTOCOL: PortProtocol = {
     for (const port of br.ports.values()) {
       changed = runPort(br, port, nowMs) || changed;
     }
+    rebalance(br, nowMs);
     return changed;
   },
   wakeMs: (br) => {

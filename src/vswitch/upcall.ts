@@ -140,6 +140,8 @@ export class Udpif implements UpcallHandler {
   flowLimitKills = 0;
   maxIdleMs = MAX_IDLE_MS;
   flowLimitMax = FLOW_LIMIT_MAX;
+  /** Dumps so far, after each of which the counters of rules are up to date. */
+  dumps = 0;
   private countedMs = Number.NEGATIVE_INFINITY;
   private counted = 0;
   watcher: UpcallWatcher | null = null;
@@ -389,6 +391,7 @@ export class Udpif implements UpcallHandler {
   private dumpFlows(): void {
     const nowMs = this.host.nowMs();
     this.lastDumpMs = nowMs;
+    this.dumps++;
     this.dumpedSeq = this.revalSeq;
     const n = this.flowCount();
     this.maxFlows = Math.max(this.maxFlows, n);

@@ -5,7 +5,9 @@ import { formatMac } from "../../lib/address.ts";
 import { hashString } from "../../lib/hash.ts";
 import { OvsMap } from "../../lib/hmap.ts";
 import { TextScan } from "../../lib/scan.ts";
-import { type Bond, BOND_MASK, type BondMember, hashMac } from "../../openflow/bond.ts";
+import { type Bond, hashMac } from "../../openflow/bond.ts";
+import type { BondMember } from "../../openflow/bond-rebalance.ts";
+import { BOND_MASK } from "../../openflow/bond-types.ts";
 import {
   appctlError,
   appctlOk,

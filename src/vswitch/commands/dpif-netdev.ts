@@ -198,8 +198,14 @@ function parserSet(_ctx: CommandContext, argv: readonly string[]): Reply {
 }
 
 function bondShow(ctx: CommandContext, argv: readonly string[]): Reply {
+  const all = packetsOf(ctx.vs)?.all() ?? [];
+  const [, name] = argv;
+  const found = name === undefined ? all : all.filter((p) => p.dp.name === name);
+  if (found.length !== 1) {
+    return appctlError("please specify an existing datapath");
+  }
   let s = "";
-  for (const { dp } of pairs(ctx, argv)) {
+  for (const { dp } of found) {
     if (dp.bonds.size > 0) {
       s += "Bonds:\n";
     }
