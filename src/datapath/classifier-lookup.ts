@@ -56,7 +56,7 @@ export class ClassifierLookup<T> {
   private readonly triePlens = new Uint32Array(CLS_TRIES_MAX * PLEN_WORDS);
   // Hashes of the packet under first stages that subtables share.
   private readonly stageDone = new Int32Array(STAGE_MASKS_MAX);
-  private readonly stageHashes = new Uint32Array(STAGE_MASKS_MAX);
+  private readonly stageHashes = new Int32Array(STAGE_MASKS_MAX);
   /** Shared summands of the hashes for the current packet, if they serve. */
   private summands: Int32Array | null = null;
   private readonly portLens = new Uint32Array(1);
@@ -169,13 +169,16 @@ export class ClassifierLookup<T> {
     wc: FlowKey,
     version: Version,
   ): number {
-    const { stageEnds, stageSets } = subtable;
+    const { stageEnds, stageSets, stagesWithTries } = subtable;
     const { summands } = this;
     const final = stageEnds.length - 1;
     let from = 0;
     let hash = 0;
     for (let stage = 0; stage < final; stage++) {
-      if (this.triesExclude(subtable, tries, stage, key, wc)) {
+      if (
+        ((stagesWithTries >> stage) & 1) !== 0 &&
+        this.triesExclude(subtable, tries, stage, key, wc)
+      ) {
         foldMask(wc, subtable.mask, from);
         return -1;
       }
@@ -187,7 +190,10 @@ export class ClassifierLookup<T> {
         return -1;
       }
     }
-    if (this.triesExclude(subtable, tries, final, key, wc)) {
+    if (
+      ((stagesWithTries >> final) & 1) !== 0 &&
+      this.triesExclude(subtable, tries, final, key, wc)
+    ) {
       foldMask(wc, subtable.mask, from);
       return -1;
     }

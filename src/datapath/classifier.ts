@@ -342,12 +342,15 @@ export class Classifier<T> {
 
   private configureTries(subtable: Subtable<T>): void {
     subtable.triePlens.fill(0);
+    subtable.stagesWithTries = 0;
     for (const [i, t] of this.parts.tries.entries()) {
       const plen = prefixLength(subtable.mask, t.field);
       subtable.triePlens[i] = plen;
       if (plen > 0) {
         const index = trieIndex(subtable, t);
-        subtable.trieStages[i] = subtable.stageEnds.findIndex((end) => index < end);
+        const stage = subtable.stageEnds.findIndex((end) => index < end);
+        subtable.trieStages[i] = stage;
+        subtable.stagesWithTries |= 1 << stage;
       }
     }
   }

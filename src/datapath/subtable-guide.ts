@@ -66,7 +66,7 @@ export class SubtableGuide<T> {
   triePlens: Uint8Array[] = [];
   /** For START.stageThenTries: which of `stageMasks`, and the one hash that passes. */
   stageIds = new Uint8Array(0);
-  stageHashes = new Uint32Array(0);
+  stageHashes = new Int32Array(0);
   stageMasks: StageMask[] = [];
   private lookups = 0;
   private vectorWords = 0;
@@ -179,7 +179,7 @@ export class SubtableGuide<T> {
     this.priorities = new Int32Array(count);
     this.starts = new Uint8Array(count);
     this.stageIds = new Uint8Array(count);
-    this.stageHashes = new Uint32Array(count);
+    this.stageHashes = new Int32Array(count);
     this.stageMasks = [];
     this.triePlens = Array.from({ length: tries }, () => new Uint8Array(count));
     this.dimensions = tries + PORT_FIELDS.length;
@@ -252,8 +252,8 @@ export class SubtableGuide<T> {
       this.starts[i] = START.tries;
     }
     const first = subtable.stageSets[0];
-    const only = first?.only() ?? -1;
-    if (stage !== 1 || only < 0) {
+    const only = first?.only() ?? null;
+    if (stage !== 1 || only === null) {
       return;
     }
     const end = subtable.stageEnds[0] as number;

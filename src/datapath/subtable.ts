@@ -23,10 +23,10 @@ const FIRST_CAPACITY = 4;
 /** Prefix fields of a classifier. (ovs: CLS_MAX_TRIES.) */
 export const CLS_TRIES_MAX = 4;
 
-/** The final mix of a sum of words, an unsigned number. */
+/** The final mix of a sum of words: a signed number, which V8 keeps without allocating. */
 export function hashFinish(sum: number): number {
   const h = Math.imul(sum ^ (sum >>> 15), 0x85ebca6b);
-  return (h ^ (h >>> 16)) >>> 0;
+  return h ^ (h >>> 16);
 }
 
 /** Words of `program` per mask word. */
@@ -46,6 +46,8 @@ export class Subtable<T> {
   readonly triePlens = new Uint8Array(CLS_TRIES_MAX);
   /** The stage in which each prefix field is checked. */
   readonly trieStages = new Uint8Array(CLS_TRIES_MAX);
+  /** Bit i is set if a prefix field is checked in stage i. */
+  stagesWithTries = 0;
   /** Index among the mask words of the word with both L4 ports, or -1. */
   readonly portsIndex: number;
   /** Length of the shortest prefix that holds all mask bits of that word. */

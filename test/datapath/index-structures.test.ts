@@ -63,7 +63,7 @@ describe("PrefixTrie", () => {
 });
 
 test("HashCounts counts as a map does", () => {
-  const step = fc.tuple(fc.boolean(), fc.constantFrom(0, 1, 4, 8, 0x10000, 0xffffffff, 12, 16));
+  const step = fc.tuple(fc.boolean(), fc.constantFrom(0, 1, 4, 8, 0x10000, -1, 12, 16));
   fc.assert(
     fc.property(fc.array(step, { maxLength: 80 }), (steps) => {
       const counts = new HashCounts();
@@ -83,7 +83,7 @@ test("HashCounts counts as a map does", () => {
       }
       const present = [...twin].filter(([, c]) => c > 0);
       expect(counts.size).toBe(present.length);
-      expect(counts.only()).toBe(present.length === 1 ? present[0]?.[0] : -1);
+      expect(counts.only()).toBe(present.length === 1 ? present[0]?.[0] : null);
     }),
   );
 });
