@@ -18,7 +18,7 @@ export const VXLAN_F = {
   GPE_P: 0x04000000,
   GPE_O: 0x01000000,
   GPE_NEXT_MASK: 0xff,
-  GPE_USED_BITS: 0x3d0000ff,
+  GPE_USED_BITS: 0x350000ff,
 } as const;
 export const VXLAN_GPE_NP = { IPV4: 1, IPV6: 2, ETHERNET: 3, NSH: 4 } as const;
 

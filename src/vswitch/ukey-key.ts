@@ -12,7 +12,7 @@ import {
   odpFlowKeyFromFlow,
   odpFlowKeyFromMask,
 } from "../datapath/odp-flow-from.ts";
-import { type FlowKey, K, set } from "../flow/flow-key.ts";
+import { type FlowKey, get, K, set } from "../flow/flow-key.ts";
 
 /**
  * Key and mask of a flow as its attributes tell them; null if they contradict themselves. A mask
@@ -49,7 +49,26 @@ export function rememberedKey(
   return { key: key.flow, mask: mask.flow };
 }
 
-/** Tunnel fields come through whole, options in their raw form. */
+/**
+ * Tunnel fields come through whole, options in their raw form; but the attributes of ERSPAN hold
+ * what their version has, and a mask is of no version, and those of GTP-U go by pairs. ovs:
+ * odp-util.c tun_key_to_attr.
+ */
 function keepTunnel(from: FlowKey, to: FlowKey): void {
   to.set(from.subarray(0, K.metadata.word));
+  const version = get(to, K.tun_erspan_ver);
+  if (version !== 1) {
+    set(to, K.tun_erspan_idx, 0);
+  }
+  if (version !== 2) {
+    set(to, K.tun_erspan_dir, 0);
+    set(to, K.tun_erspan_hwid, 0);
+  }
+  if (version !== 1 && version !== 2) {
+    set(to, K.tun_erspan_ver, 0);
+  }
+  if (get(to, K.tun_gtpu_flags) === 0 || get(to, K.tun_gtpu_msgtype) === 0) {
+    set(to, K.tun_gtpu_flags, 0);
+    set(to, K.tun_gtpu_msgtype, 0);
+  }
 }

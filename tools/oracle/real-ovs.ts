@@ -22,6 +22,8 @@ const START_MS_MAX = 20_000;
 const CLOCK_ERROR_MS_MAX = 4;
 /** What the monotonic clock of the machine shows when performance.now() is 0, negated. */
 const MONOTONIC_ZERO_MS = performance.now() - Number(process.hrtime.bigint()) / 1e6;
+/** Time for the end of the daemon to become known after its last answer. */
+const CRASH_MS = 100;
 /** Ports that are down never count a frame. */
 const FRAME_POLLS_MAX = 20;
 
@@ -56,6 +58,12 @@ export class RealOvs implements Side {
     this.daemon("sh", ["-c", limited, DAEMON, ...dummy, ...quiet]);
     await this.wait(() => this.controlPath() !== undefined);
     await this.must("ovs-vsctl", "set", "Open_vSwitch", ".", "external_ids:ready=1");
+  }
+
+  /** True if the daemon has ended by itself: it crashes on some input. */
+  async hasCrashed(): Promise<boolean> {
+    await new Promise((done) => setTimeout(done, CRASH_MS));
+    return this.daemons.some((d) => d.exitCode !== null || d.signalCode !== null);
   }
 
   async run(argv: readonly string[], stdin = ""): Promise<Answer> {

@@ -1,7 +1,7 @@
 // Makes a failing scenario smaller: leaves out parts of every list in it as long as it still fails.
 
 /** Tries of one shrinking, each of which runs the scenario on fresh switches. */
-export const SHRINK_TRIES_MAX = 300;
+export const SHRINK_TRIES_MAX = 150;
 
 export async function smaller<T extends object>(
   failing: T,

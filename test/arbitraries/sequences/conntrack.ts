@@ -89,6 +89,12 @@ function firewall(d: Draw, p: Plan): string[] {
   const after = d.pick(["table=3", "table=3", ""]);
   const back = d.pick(["", ",ct_mark=0x1", ",ct_mark=0x10/0xf0", ",ct_label=0x2/0x2"]);
   const inv = d.pick(["drop", "4", "ct_clear,4"]);
+  const related = d.pick([
+    "IN_PORT,1,2",
+    "3",
+    `ct(${join("commit", p.zone, "nat", "table=3")})`,
+    `ct(${join("commit", p.zone, "nat", "table=3")})`,
+  ]);
   const list = [
     ...both(
       (s) => `table=0,priority=10,${family(s)},actions=${first}ct(${join(p.zone, nat, "table=1")})`,
@@ -96,16 +102,13 @@ function firewall(d: Draw, p: Plan): string[] {
     "table=0,priority=1,arp,actions=normal",
     `table=1,priority=20,ct_state=+trk+inv,actions=${inv}`,
     ...both((s) => {
-      const ct = join(commit, p.zone, natText(p.nat, s), p.alg, mark, after);
+      const ct = join(commit, p.zone, natText(p.nat, s), mark, after);
       return `table=1,priority=10,${family(s)},ct_state=+trk+new,in_port=1,actions=ct(${ct}),2`;
     }),
+    ...(p.alg === "" ? [] : both((s) => helped(p, s, join(commit, p.zone, natText(p.nat, s))))),
     `table=1,priority=9,ct_state=+trk+est${back},in_port=1,actions=2`,
     `table=1,priority=8,ct_state=+trk+est${back},in_port=2,actions=1`,
-    `table=1,priority=8,ct_state=+trk+rel,actions=${d.pick([
-      "IN_PORT,1,2",
-      "3",
-      `ct(${join("commit", p.zone, "nat", "table=3")})`,
-    ])}`,
+    ...both((s) => `table=1,priority=8,${family(s)},ct_state=+trk+rel,actions=${related}`),
     "table=3,priority=5,in_port=1,actions=2",
     "table=3,priority=5,in_port=2,actions=1",
     "table=3,priority=9,ct_state=+snat,actions=3,2",
@@ -114,20 +117,27 @@ function firewall(d: Draw, p: Plan): string[] {
   return [...list, ...extras(d, p)];
 }
 
+/** New control connections of a protocol that has a helper. */
+function helped(p: Plan, six: boolean, ct: string): string {
+  const l4 = p.alg === "alg=ftp" ? "tcp" : "udp";
+  const match = `table=1,priority=15,${l4}${six ? "6" : ""},ct_state=+trk+new,in_port=1`;
+  return `${match},tp_dst=${l4 === "tcp" ? 21 : 69},actions=ct(${join(ct, p.alg)}),2`;
+}
+
 /** Flows that change the story here and there. */
 function extras(d: Draw, p: Plan): string[] {
   return d.some(
     [
       `table=1,priority=11,ip,ct_state=+new,in_port=2,actions=ct(${join("commit", p.zone)}),1`,
-      "table=1,priority=12,ct_state=+est+rpl,actions=dec_ttl,1,3",
+      "table=1,priority=12,ip,ct_state=+est+rpl,actions=dec_ttl,1,3",
       "table=1,priority=12,tcp,tcp_flags=+fin,actions=3,1,2",
-      "table=1,priority=12,ip,ct_nw_src=10.0.0.3,actions=3,2",
-      "table=1,priority=12,udp,ct_tp_dst=53,actions=4",
+      "table=1,priority=12,ip,ct_state=+trk+est,ct_nw_src=10.0.0.3,actions=3,2",
+      "table=1,priority=12,udp,ct_state=+trk+est,ct_nw_proto=17,ct_tp_dst=53,actions=4",
       "table=1,priority=13,ct_state=+est,ip,nw_ecn=3,actions=ct(table=2,zone=9)",
       "table=2,priority=1,ip,actions=ct(commit,zone=9),2",
       "table=1,priority=13,ct_state=+est,icmp,actions=ct(commit,zone=8,exec(set_field:9->ct_mark)),2,1",
       "table=0,priority=11,ip,nw_frag=later,actions=3",
-      "table=0,priority=11,vlan_tci=0x1000/0x1000,ip,actions=strip_vlan,ct(table=1,zone=2)",
+      "table=0,priority=11,vlan_vid=0x1000/0x1000,ip,actions=strip_vlan,ct(table=1,zone=2)",
       "table=0,priority=12,udp,tp_dst=54,actions=ct(commit),ct(table=1)",
       "table=0,priority=12,in_port=2,tcp,tp_src=80,actions=ct(nat,table=1)",
       "table=0,priority=12,icmp,actions=clone(ct(table=1)),3",
@@ -186,7 +196,7 @@ function event(d: Draw, p: Plan): Step[] {
     ],
     [1, () => [run(`ovs-appctl dpctl/ct-set-limits zone=${d.pick([0, 1, 5])},limit=2`)]],
     [1, () => [run("ovs-appctl dpctl/ct-disable-tcp-seq-chk")]],
-    [1, () => [flows("br0", firewall(d, p))]],
+    [1, () => flows("br0", firewall(d, p))],
     [3, () => [LOOK]],
   ]);
 }
@@ -198,7 +208,7 @@ const sequence = story((d): Sequence => {
   for (let n = d.pick([0, 0, 1, 2]); n > 0; n--) {
     steps.splice(d.int(steps.length), 0, ...event(d, p));
   }
-  return { steps: [flows("br0", firewall(d, p)), ...steps, LOOK] };
+  return { steps: [...flows("br0", firewall(d, p)), ...steps, LOOK] };
 });
 
 function interleaved(d: Draw, talks: readonly Step[][]): Step[] {

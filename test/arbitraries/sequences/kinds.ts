@@ -2,6 +2,8 @@
 
 import { CONNTRACK } from "./conntrack.ts";
 import { NORMAL } from "./normal.ts";
+import { PIPELINE } from "./pipeline.ts";
 import type { SequenceKind } from "./step.ts";
+import { TUNNEL } from "./tunnel.ts";
 
-export const SEQUENCE_KINDS: readonly SequenceKind[] = [CONNTRACK, NORMAL];
+export const SEQUENCE_KINDS: readonly SequenceKind[] = [CONNTRACK, NORMAL, PIPELINE, TUNNEL];

@@ -183,7 +183,7 @@ function event(d: Draw, snooping: boolean): Step[] {
     ],
     [1, () => [run("ovs-appctl fdb/flush br0")]],
     [snooping ? 1 : 0, () => [run("ovs-appctl mdb/flush br0")]],
-    [2, () => [flows("br0", aroundNormal(d))]],
+    [2, () => flows("br0", aroundNormal(d))],
     [
       1,
       () => [
@@ -221,7 +221,7 @@ const sequence = story((d): Sequence => {
   for (let n = d.pick([0, 1, 1, 2, 3]); n > 0; n--) {
     steps.splice(d.int(steps.length), 0, ...event(d, snooping));
   }
-  return { steps: [configuration(d, snooping), flows("br0", aroundNormal(d)), ...steps, LOOK] };
+  return { steps: [configuration(d, snooping), ...flows("br0", aroundNormal(d)), ...steps, LOOK] };
 });
 
 const device = (bridge: string, name: string, ofport: string): string =>

@@ -33,9 +33,17 @@ export function warp(ms: number): Step {
   return { do: "warp", ms };
 }
 
-/** Flows of a bridge instead of those that it had, in one command. */
-export function flows(bridge: string, lines: readonly string[], version = "OpenFlow15"): Step {
-  return run(`ovs-ofctl -O ${version} add-flows ${bridge} -`, ["delete", ...lines]);
+/**
+ * Flows of a bridge instead of those that it had. Open vSwitch takes deleted rules out of its
+ * classifier when its threads have come to rest, and which subtables are asked first depends on
+ * that; so there is a pause before the new ones.
+ */
+export function flows(bridge: string, lines: readonly string[], version = "OpenFlow15"): Step[] {
+  return [
+    run(`ovs-ofctl del-flows ${bridge}`),
+    warp(10),
+    run(`ovs-ofctl -O ${version} add-flows ${bridge} -`, lines),
+  ];
 }
 
 /** What is compared in a look. */
