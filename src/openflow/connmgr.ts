@@ -32,6 +32,7 @@ import {
   type RequestForward,
   type TableStatus,
 } from "./messages/types-switch.ts";
+import { logSent } from "./vconn-log.ts";
 import type { Ofproto } from "./ofproto.ts";
 import { flowRemovedOf } from "./ofproto-stats.ts";
 import type { Rule } from "./rule.ts";
@@ -117,6 +118,7 @@ export class Ofconn {
   lost = 0;
 
   send(bytes: Uint8Array): void {
+    logSent(this.ofproto.log, this.name, bytes);
     if (this.#onMessage !== null) {
       this.#onMessage(bytes);
     } else if (this.#queue.length < CONN_QUEUE_MAX) {
@@ -286,8 +288,13 @@ export class ConnMgr {
     this.#ofproto = ofproto;
   }
 
+  /** The name of the next connection to the bridge's own socket. */
+  nextServiceName(): string {
+    return `${this.#ofproto.name}<->unix#${this.#services++}`;
+  }
+
   connect(s: Omit<ConnSettings, "name" | "type"> & Partial<ConnSettings>): Ofconn {
-    const name = s.name ?? `${this.#ofproto.name}<->unix#${this.#services++}`;
+    const name = s.name ?? this.nextServiceName();
     const conn = new Ofconn(this.#ofproto, { ...s, type: s.type ?? "service", name });
     this.#conns.add(conn);
     return conn;

@@ -53,6 +53,7 @@ import {
 import { portModFinish, portModStart } from "./ofproto-ports.ts";
 import { checkPacketOut } from "./packet-out.ts";
 import { tableMod } from "./ofproto-tables.ts";
+import { logReceived } from "./vconn-log.ts";
 
 /** What answers one type of message; null is success. */
 export type Handler = (conn: Ofconn, msg: Msg) => OfpErr | null;
@@ -66,6 +67,7 @@ const MISS_SEND_LEN_DEFAULT = 128;
 /** Takes one message of a connection and does all that it asks for. */
 export function handleMessage(conn: Ofconn, bytes: Uint8Array): void {
   const p = conn.ofproto;
+  logReceived(p.log, conn.name, bytes);
   const parts = conn.assembler.execute(bytes, p.clock.nowMs());
   if (isErr(parts)) {
     conn.sendError(bytes, parts);

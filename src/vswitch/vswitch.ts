@@ -159,6 +159,7 @@ export class VSwitch {
   readonly datapathLog = new DatapathLog(this);
   private readonly status = new StatusUpdater(this);
   private lastId = 0;
+  private lastHelloXid = 0;
   /** When the main loop turned last. */
   private ranMs = 0;
   /** What each turn of the main loop does, in order of registration. */
@@ -181,6 +182,12 @@ export class VSwitch {
     this.xcfg.onTunnelPacket = (port, key) => logTunnelPacket(this, port, key);
     this.db = env.db ?? newDatabase(env.rng);
     this.reconfigure();
+  }
+
+  /** The transaction id of the next hello that the switch says. */
+  nextHelloXid(): number {
+    this.lastHelloXid++;
+    return this.lastHelloXid;
   }
 
   /** A number that no bridge or port of this switch has had. */

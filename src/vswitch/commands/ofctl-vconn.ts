@@ -18,8 +18,9 @@ import {
 import { isErr } from "../../openflow/messages/errors.ts";
 import { encodeBarrierRequest } from "../../openflow/messages/hello.ts";
 import { OFP_HEADER, pullMsg, setXid } from "../../openflow/messages/raw.ts";
-import { formatVersionBitmap, protocolFromVersion } from "../../openflow/messages/version.ts";
+import { protocolFromVersion } from "../../openflow/messages/version.ts";
 import { handleMessage } from "../../openflow/ofproto-handle.ts";
+import { logHellos, versionList } from "../../openflow/vconn-log.ts";
 import type { VSwitch } from "../vswitch.ts";
 
 /** Ends a command with an exit status and a text for standard error. */
@@ -197,6 +198,11 @@ export function openVconn(s: Opener, name: string): Vconn {
   }
   const fullName = `unix:${vs.rundir}/${bridge}.mgmt`;
   const common = s.versions & target.versions;
+  const { conns, log } = target.ofproto;
+  const connName = conns.nextServiceName();
+  // The hellos are not really sent.
+  const peer = { versions: s.versions, xid: s.nextXid() };
+  logHellos(log, connName, { versions: target.versions, xid: vs.nextHelloXid() }, peer);
   if (common === 0) {
     const text =
       `${fullName}: version negotiation failed (we support ${versionList(s.versions)}, ` +
@@ -208,14 +214,8 @@ export function openVconn(s: Opener, name: string): Vconn {
     );
   }
   const version = 31 - Math.clz32(common);
-  s.nextXid(); // The hello, which is not really sent.
-  const conn = target.ofproto.conns.connect({ version });
+  const conn = conns.connect({ version, name: connName });
   return new Vconn(s, name, fullName, conn);
-}
-
-function versionList(bitmap: number): string {
-  const several = (bitmap & (bitmap - 1)) !== 0;
-  return `version${several ? "s" : ""} ${formatVersionBitmap(bitmap)}`;
 }
 
 /** `br0`, `system@br0`, `unix:/run/br0.mgmt` all name br0; null for another kind of address. */
