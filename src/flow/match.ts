@@ -431,5 +431,6 @@ export function tunMdLocOf(m: Match, index: number): { loc: TunMdLoc; masked: bo
       ones &&= ((w >>> (24 - 8 * ((p.offset + i) & 3))) & 0xff) === 0xff;
     }
   }
-  return { loc, masked: !ones };
+  // An option without data can only be asked for, which counts as masked.
+  return { loc, masked: loc.bytes === 0 || !ones };
 }
