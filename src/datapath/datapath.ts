@@ -37,6 +37,7 @@ import type { Netdev } from "./port.ts";
 import {
   type NativeTunnel,
   popTunnelHeader,
+  type TunnelWarning,
   pushTunnelHeader,
   type TunnelState,
 } from "./tunnel.ts";
@@ -170,6 +171,8 @@ export class Datapath implements ExecuteEnv {
   watcher: HitWatcher | null = null;
   /** Called when recirculation goes too deep. */
   onWarning: ((text: string) => void) | null = null;
+  /** Told what is wrong with a tunnel's packet. */
+  onTunnelWarning: TunnelWarning | null = null;
   private depth = 0;
   /** Keys to extract into, one per level of recirculation. */
   private readonly keys: FlowKey[] = [];
@@ -468,7 +471,7 @@ export class Datapath implements ExecuteEnv {
       this.counters.inc("datapath_drop_invalid_tnl_port", batch.packets.length);
       return;
     }
-    const lost = batch.filter((p) => popTunnelHeader(p, tunnel.kind));
+    const lost = batch.filter((p) => popTunnelHeader(p, tunnel.kind, this.onTunnelWarning));
     this.counters.inc("datapath_drop_tunnel_pop_error", lost);
     for (const p of batch.packets) {
       p.md.inPort = portNo;

@@ -9,6 +9,7 @@ import { TNL_F_UDPIF } from "../flow/extract.ts";
 import { get, K, set } from "../flow/flow-key.ts";
 import { getU16, getU32, putU16, putU32 } from "../lib/bytes.ts";
 import { csum, csumContinue, csumFinish, recalcCsum16 } from "../lib/checksum.ts";
+import { formatAltHex } from "../lib/number.ts";
 import { ETH, ETH_TYPE } from "../packet/ethernet.ts";
 import { IPV4, IPV6, ipv4PseudoCsum, ipv6PseudoCsum } from "../packet/ip.ts";
 import { fixZeroUdpCsum, UDP } from "../packet/l4.ts";
@@ -44,6 +45,7 @@ export interface TunnelState {
 const MAC_HEADER = ETH.HEADER_BYTES;
 const ERSPAN_GRE_BYTES = 8;
 const GTPU_OPT_BYTES = 4;
+const GENEVE_VER_SHIFT = 6;
 
 /**
  * Pushes a header and starts the packet's metadata over. `nowMs` is for time stamps.
@@ -152,14 +154,21 @@ function finishGtpu(b: Uint8Array, gtpu: number, innerBytes: number, state: Tunn
   putU16(b, gtpu + GTPU.LEN, bytes);
 }
 
+/** Told why packets are dropped, as far as Open vSwitch's log says so. */
+export type TunnelWarning = (text: string) => void;
+
 /** Takes the outer headers off. False: the packet is to be dropped. */
-export function popTunnelHeader(p: PacketBuf, type: NativeTunnel): boolean {
+export function popTunnelHeader(
+  p: PacketBuf,
+  type: NativeTunnel,
+  warn: TunnelWarning | null = null,
+): boolean {
   const md = p.md;
   md.initTunnel();
-  if (p.l3Ofs === NO_OFS || p.l4Ofs === NO_OFS || !popIp(p)) {
+  if (p.l3Ofs === NO_OFS || p.l4Ofs === NO_OFS || !popIp(p, warn)) {
     return false;
   }
-  if (!popOuter(p, type)) {
+  if (!popOuter(p, type, warn)) {
     return false;
   }
   p.rssValid = false;
@@ -168,23 +177,23 @@ export function popTunnelHeader(p: PacketBuf, type: NativeTunnel): boolean {
   return true;
 }
 
-function popOuter(p: PacketBuf, type: NativeTunnel): boolean {
+function popOuter(p: PacketBuf, type: NativeTunnel, warn: TunnelWarning | null): boolean {
   switch (type) {
     case "vxlan":
-      return popVxlan(p);
+      return popVxlan(p, warn);
     case "geneve":
-      return popGeneve(p);
+      return popGeneve(p, warn);
     case "gtpu":
-      return popGtpu(p);
+      return popGtpu(p, warn);
     case "gre":
       return popGre(p);
     case "erspan":
-      return popErspan(p);
+      return popErspan(p, warn);
   }
 }
 
 /** Addresses, TOS and TTL of the outer IP header (ovs: netdev_tnl_ip_extract_tnl_md). */
-function popIp(p: PacketBuf): boolean {
+function popIp(p: PacketBuf, warn: TunnelWarning | null): boolean {
   const b = p.bytes;
   const ip = p.l3();
   const tnl = p.md.tnl;
@@ -192,11 +201,17 @@ function popIp(p: PacketBuf): boolean {
   const version = (b[ip] as number) >>> 4;
   if (version === 4) {
     const headerBytes = ((b[ip] as number) & 15) * 4;
-    if (
-      csum(b, ip, ip + headerBytes) !== 0 ||
-      getU16(b, ip + IPV4.TOT_LEN) > l3Bytes ||
-      headerBytes > IPV4.HEADER_BYTES
-    ) {
+    const totalBytes = getU16(b, ip + IPV4.TOT_LEN);
+    if (csum(b, ip, ip + headerBytes) !== 0) {
+      warn?.("ip packet has invalid checksum");
+      return false;
+    }
+    if (totalBytes > l3Bytes) {
+      warn?.(`ip packet is truncated (IP length ${totalBytes}, actual ${l3Bytes})`);
+      return false;
+    }
+    if (headerBytes > IPV4.HEADER_BYTES) {
+      warn?.(`ip options not supported on tunnel packets (${headerBytes} bytes)`);
       return false;
     }
     tnl[K.tun_src.word] = getU32(b, ip + IPV4.SRC);
@@ -206,6 +221,7 @@ function popIp(p: PacketBuf): boolean {
     return true;
   }
   if (version !== 6) {
+    warn?.(`ipv4 packet has invalid version (${version})`);
     return false;
   }
   for (let i = 0; i < 4; i++) {
@@ -248,7 +264,7 @@ function outerBytes(p: PacketBuf): number {
   return MAC_HEADER + (p.l4Ofs - p.l3Ofs);
 }
 
-function popVxlan(p: PacketBuf): boolean {
+function popVxlan(p: PacketBuf, warn: TunnelWarning | null): boolean {
   const b = p.bytes;
   const headerBytes = UDP.HEADER_BYTES + VXLAN.HEADER_BYTES;
   if (p.l4Bytes() < headerBytes || !popUdp(p)) {
@@ -270,6 +286,7 @@ function popVxlan(p: PacketBuf): boolean {
   }
   const vni = getU32(b, vxlan + VXLAN.VNI);
   if (flags !== VXLAN_F.I || (vni & 0xff) !== 0) {
+    warn?.(`invalid vxlan flags=${formatAltHex(getU32(b, vxlan))} vni=${formatAltHex(vni)}`);
     return false;
   }
   setTunId(p, vni >>> 8);
@@ -296,21 +313,32 @@ function gpePacketType(np: number): number | undefined {
   }
 }
 
-function popGeneve(p: PacketBuf): boolean {
+function popGeneve(p: PacketBuf, warn: TunnelWarning | null): boolean {
   const b = p.bytes;
   const baseBytes = UDP.HEADER_BYTES + GENEVE.BASE_BYTES;
-  if (p.l4Bytes() < baseBytes || !popUdp(p)) {
+  if (p.l4Bytes() < baseBytes) {
+    const sizes = `min header=${baseBytes} packet size=${p.l4Bytes()}`;
+    warn?.(`geneve packet too small: ${sizes}`);
+    return false;
+  }
+  if (!popUdp(p)) {
     return false;
   }
   const gnv = p.l4() + UDP.HEADER_BYTES;
   const verOpt = b[gnv] as number;
   const optBytes = (verOpt & GENEVE.OPTLEN_MASK) * 4;
   const headerBytes = outerBytes(p) + baseBytes + optBytes;
-  if (
-    headerBytes > p.size ||
-    (verOpt & GENEVE.VER_MASK) !== 0 ||
-    getU16(b, gnv + GENEVE.PROTO) !== ETH_TYPE.TEB
-  ) {
+  const proto = getU16(b, gnv + GENEVE.PROTO);
+  if (headerBytes > p.size) {
+    warn?.(`geneve packet too small: header len=${headerBytes} packet size=${p.size}`);
+    return false;
+  }
+  if ((verOpt & GENEVE.VER_MASK) !== 0) {
+    warn?.(`unknown geneve version: ${verOpt >>> GENEVE_VER_SHIFT}`);
+    return false;
+  }
+  if (proto !== ETH_TYPE.TEB) {
+    warn?.(`unknown geneve encapsulated protocol: ${formatAltHex(proto)}`);
     return false;
   }
   if (((b[gnv + GENEVE.FLAGS] as number) & GENEVE.F_OAM) !== 0) {
@@ -326,7 +354,7 @@ function popGeneve(p: PacketBuf): boolean {
   return true;
 }
 
-function popGtpu(p: PacketBuf): boolean {
+function popGtpu(p: PacketBuf, warn: TunnelWarning | null): boolean {
   const b = p.bytes;
   let headerBytes = UDP.HEADER_BYTES + GTPU.HEADER_BYTES;
   if (p.l4Bytes() < headerBytes || !popUdp(p)) {
@@ -353,6 +381,8 @@ function popGtpu(p: PacketBuf): boolean {
     p.packetType = PT.IPV4;
   } else if (version === 6) {
     p.packetType = PT.IPV6;
+  } else {
+    warn?.("GTP-U: Receive non-IP packet.");
   }
   p.resetPacket(headerBytes);
   return true;
@@ -389,7 +419,7 @@ function popGre(p: PacketBuf): boolean {
   return true;
 }
 
-function popErspan(p: PacketBuf): boolean {
+function popErspan(p: PacketBuf, warn: TunnelWarning | null): boolean {
   const b = p.bytes;
   const gre = p.l4();
   const ersh = gre + ERSPAN_GRE_BYTES;
@@ -419,6 +449,7 @@ function popErspan(p: PacketBuf): boolean {
     set(tnl, K.tun_erspan_hwid, (((bits >>> 8) & 3) << 4) | ((bits >>> 4) & 15));
     bytes += ERSPAN.MDATA2_BYTES;
   } else {
+    warn?.(`ERSPAN version error ${version}`);
     return false;
   }
   if (bytes > p.size) {

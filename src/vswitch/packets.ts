@@ -49,6 +49,7 @@ export const SETTLE_ROUNDS_MAX = 16;
 /** Warnings of conntrack: so many a minute, so many at once. */
 const CT_WARNINGS = { rate: 5, burst: 5 } as const;
 const DPIF_ERROR_LIMIT = { name: "dpif_error", rate: 60, burst: 5 } as const;
+const TUNNEL_WARNINGS = { name: "native_tnl", rate: 60, burst: 5 } as const;
 /** OFPMBT13_DROP, and the flags that meters may have (all four of OpenFlow 1.3). */
 const BAND_DROP = 1;
 const METER_FLAGS = 0x000f;
@@ -123,6 +124,7 @@ export class Packets implements PacketPath {
     const ct = this.newConntrack(backer.type);
     dp.ct = ct;
     dp.onWarning = (text) => vs.log.warn("dpif_netdev", text);
+    dp.onTunnelWarning = (text) => vs.log.logRl("native_tnl", "warn", TUNNEL_WARNINGS, text);
     const udpif = new Udpif(this.host(backer.type), dp, backer.support);
     dp.upcalls = udpif;
     udpif.limitFlows(vs.settings.flowLimit, true);
