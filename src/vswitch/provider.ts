@@ -118,9 +118,12 @@ export class BridgeProvider implements OfprotoProvider {
     const iface = this.iface(port);
     if (iface !== undefined) {
       updatePort(this.br.ofproto, port, netdevInfo(iface.device));
-      this.vs.statusChanged();
+      const toggled = oldConfig ^ port.pp.config;
+      if ((toggled & PORT_CONFIG.PORT_DOWN) !== 0) {
+        this.vs.statusChanged();
+      }
       iface.xport.config = port.pp.config;
-      if (((oldConfig ^ port.pp.config) & PORT_CONFIG.NO_FLOOD) !== 0) {
+      if ((toggled & PORT_CONFIG.NO_FLOOD) !== 0) {
         bundleUpdate(iface.port, this.br);
       }
       this.needRevalidate();
