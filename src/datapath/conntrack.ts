@@ -506,19 +506,27 @@ export class Conntrack implements CtProvider {
     }
   }
 
+  /**
+   * A pass ends behind the list with which it has seen enough, and the next one begins at once with
+   * the same list: one that is too long in itself is as far as a sweep comes.
+   */
   private sweep(nowMs: number): void {
     const enough = Math.trunc(this.maxConns / SWEEP_PART);
     let seen = 0;
     let i = this.nextSweep;
     for (; i < SWEEP_LISTS; i++) {
-      for (const conn of this.sweepLists[i] ?? []) {
-        seen++;
+      const list = this.sweepLists[i] as Set<Conn>;
+      seen += list.size;
+      for (const conn of list) {
         if (nowMs >= conn.expirationMs) {
           this.clean(conn);
         }
       }
       if (seen > enough) {
-        break;
+        seen = list.size;
+        if (seen > enough) {
+          break;
+        }
       }
     }
     this.nextSweep = i < SWEEP_LISTS ? i : 0;

@@ -45,8 +45,8 @@ export const DROP_ACTION_COUNTERS: readonly DpCounterName[] = DP_COUNTERS.names.
 );
 
 /**
- * Losses that Open vSwitch does not count under any name: they are told apart here, and not shown by
- * `coverage/show`.
+ * Losses that Open vSwitch does not count under any name: they are told apart here, and not shown
+ * by `coverage/show`.
  */
 export const DP_LOSSES = counterTable("datapath losses", {
   device_refused: "the device did not send the packet",

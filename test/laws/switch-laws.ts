@@ -138,8 +138,8 @@ function step(a: World, b: World, r: Pick): string | null {
 }
 
 /**
- * Megaflows are disjoint, or tables changed between them and they do the same; each is right for all
- * packets that it covers.
+ * Megaflows are disjoint, or tables changed between them and they do the same; each is right for
+ * all packets that it covers.
  */
 export function megaflowsAreSound(seed: number, frames: number, notes: Notes): string | null {
   const world = new World(seeded(seed));

@@ -5,6 +5,8 @@ import { describe, expect, it } from "vitest";
 import { encodeUtf8 } from "../../src/lib/bytes.ts";
 import { ManualClock, MemoryFileSystem, SeededRng } from "../../src/lib/env.ts";
 import { runCommandLine } from "../../src/vswitch/commands.ts";
+import { loadConnections } from "../../src/vswitch/host-dump/conntrack.ts";
+import type { Note } from "../../src/vswitch/host-dump/note.ts";
 import { VSwitch } from "../../src/vswitch/vswitch.ts";
 import { BAD_CASES, BAD_SETUP, neutralBad } from "../arbitraries/bad-files.ts";
 
@@ -38,6 +40,19 @@ describe("bad input", () => {
       expect({ exit, out: neutralBad(stderr + stdout) }, name).toEqual(ROWS[name]);
       expect(performance.now() - start, name).toBeLessThan(ANSWER_MS_MAX);
     }
+  });
+
+  it("that the kernel's own tool prints is no dump of conntrack", () => {
+    const { vs } = newBed();
+    const text =
+      "tcp      6 431999 ESTABLISHED src=10.0.0.1 dst=10.0.0.2 sport=5 dport=80 src=10.0.0.2 " +
+      "dst=10.0.0.1 sport=80 dport=5 [ASSURED] mark=0 use=1\n";
+    const notes: Note[] = [];
+    loadConnections(vs, { name: "ct.txt", text, version: 0 }, notes);
+    expect(notes.map((n) => `${n.kind} ${n.text}`)).toEqual([
+      "error ct.txt: this is what conntrack -L prints; the output of " +
+        "ovs-appctl dpctl/dump-conntrack is wanted",
+    ]);
   });
 
   it("in the last of many lines is found, and nothing of the file is taken", () => {

@@ -22,6 +22,9 @@ function* connections(text: string, nowMs: number): Generator<Result<Conn>> {
   }
 }
 
+/** A line of the kernel's own tool, such as `tcp 6 431999 ESTABLISHED src=1.1.1.1 dst=... use=1`. */
+const OF_CONNTRACK_TOOL = /^\w+ +\d+ +\d+ .*\bsrc=\S+ dst=\S+/m;
+
 export function loadConnections(vs: VSwitch, dump: DumpText, notes: Notes): void {
   const nowMs = vs.clock.nowMs();
   let loaded = 0;
@@ -44,6 +47,11 @@ export function loadConnections(vs: VSwitch, dump: DumpText, notes: Notes): void
   }
   if (full > 0) {
     notes.push({ kind: "error", text: `${dump.name}: ${full} connections are too many` });
+  }
+  if (loaded + bad + full === 0 && OF_CONNTRACK_TOOL.test(dump.text)) {
+    const want = "the output of ovs-appctl dpctl/dump-conntrack is wanted";
+    notes.push({ kind: "error", text: `${dump.name}: this is what conntrack -L prints; ${want}` });
+    return;
   }
   notes.push({ kind: "used", text: `${dump.name}: ${loaded} connections` });
 }
