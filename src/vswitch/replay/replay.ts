@@ -133,7 +133,14 @@ export class Replay {
       }
     }
     this.clock = new ReplayClock(vs, source);
-    this.clock.onTurn = (nowMs) => this.stampTurn(nowMs);
+    this.clock.onTurn = (nowMs) => {
+      this.stampTurn(nowMs);
+      // A live switch takes up to 20 seconds to forget a connection that has expired; until then it
+      // keeps the port that it was translated to. Here that does not depend on when it started.
+      for (const { ct } of this.pairs) {
+        ct.run(nowMs, true);
+      }
+    };
   }
 
   private newCable(name: string): SinkCable {
