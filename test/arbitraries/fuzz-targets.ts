@@ -7,6 +7,9 @@ import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { packTar } from "modern-tar";
+import { parseConn } from "../../src/datapath/ct-dump.ts";
+import { formatConn } from "../../src/datapath/ct-text.ts";
+import { Conntrack } from "../../src/datapath/conntrack.ts";
 import { parseOdpActions } from "../../src/datapath/odp-text-parse-actions.ts";
 import { parseOdpFlow } from "../../src/datapath/odp-text-parse.ts";
 import { odpFlowKeyToFlow } from "../../src/datapath/odp-flow.ts";
@@ -232,6 +235,38 @@ function decodeCapture(bytes: Uint8Array): void {
   d.finish();
 }
 
+/** Connections as several versions print them, and as the kernel's own tool does. */
+const CONNECTIONS = [
+  "tcp,orig=(src=10.1.1.1,dst=10.1.1.2,sport=1,dport=2),reply=(src=10.1.1.2,dst=10.9.9.9,sport=2," +
+    "dport=7),zone=5,mark=7,labels=0x12,protoinfo=(state=ESTABLISHED)",
+  "tcp,orig=(src=1.1.1.1,dst=1.1.1.2,sport=1,dport=2,packets=3,bytes=4),reply=(src=1.1.1.2," +
+    "dst=1.1.1.1,sport=2,dport=1,packets=1,bytes=2),start=2020-01-01T00:00:00.000,id=77,zone=9," +
+    "status=SEEN_REPLY|CONFIRMED,timeout=100,protoinfo=(state_orig=ESTABLISHED,state_reply=" +
+    "TIME_WAIT,wscale_orig=7,wscale_reply=7,flags_orig=WINDOW_SCALE|SACK_PERM)",
+  "tcp,orig=(src=1.1.1.1,dst=1.1.1.2,sport=1,dport=2),reply=(src=1.1.1.2,dst=1.1.1.1,sport=2," +
+    "dport=1),zone=1,helper=ftp,parent=(src=1.1.1.1,dst=1.1.1.2,sport=9,dport=21)",
+  "icmp,orig=(src=1.1.1.1,dst=1.1.1.2,id=9,type=8,code=0),reply=(src=1.1.1.2,dst=1.1.1.1,id=9," +
+    "type=0,code=0),timeout=30",
+  "icmpv6,orig=(src=fe80::1,dst=fe80::2,id=9,type=128,code=0),reply=(src=fe80::2,dst=fe80::1," +
+    "id=9,type=129,code=0)",
+  "udp      17 29 src=10.0.0.1 dst=10.0.0.2 sport=5 dport=53 src=10.0.0.2 dst=10.0.0.1 sport=53 " +
+    "dport=5 mark=0 zone=1 use=1",
+] as const;
+
+/** Every line, into a tracker and out again. */
+function connectionText(text: string): void {
+  const ct = new Conntrack({ rng: new SeededRng(1), policies: () => undefined, warn: () => {} });
+  for (const line of text.split("\n")) {
+    const conn = parseConn(line, 0);
+    if (conn.ok) {
+      ct.restore(conn.value);
+    }
+  }
+  for (const conn of ct.list(null, 0)) {
+    formatConn(conn, { verbose: true, stats: true, nowMs: 0 });
+  }
+}
+
 /** Frames in hex: UDP in VLANs, TCP over IPv6 with headers between, ARP, MPLS, NSH. */
 const FRAMES = [
   `50540000000150540000000288a800058100000708004500001c000000004011f96b0a0000010a00000200010002${"00".repeat(4)}`,
@@ -414,6 +449,7 @@ export const FUZZ_TARGETS: readonly FuzzTarget[] = [
   messageTarget(),
   conversationTarget(),
   databaseTarget(),
+  textTarget("connections", () => CONNECTIONS, connectionText),
   bytesTarget("capture", captures, decodeCapture),
   bytesTarget("frame", () => FRAMES.map((f) => parseHex(f) ?? new Uint8Array(0)), parseFrame),
   hostTarget(),

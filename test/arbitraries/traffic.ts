@@ -25,6 +25,8 @@ export interface TrafficOptions {
 
 const MEMORY = 48;
 const HOSTS = 6;
+/** Kinds of tunnels that encapsulated() knows. */
+export const TUNNELS = 8;
 /** First byte of a host's address. */
 const HOST_OUI = 0x50;
 /** Hosts with higher numbers are behind the underlay. */
@@ -436,8 +438,7 @@ export class Traffic {
   }
 
   /** A frame in a tunnel of one kind or another, from the other end to ours. */
-  private encapsulated(): Uint8Array {
-    const inner = this.conversation(true);
+  encapsulated(inner = this.conversation(true), kind = this.r(TUNNELS)): Uint8Array {
     const bare = inner.slice(14);
     const peer = { ...hostOf(50), ip4: Uint8Array.of(172, 31, 1, 50) };
     const us = {
@@ -446,18 +447,23 @@ export class Traffic {
       ip4: Uint8Array.of(172, 31, 1, 1),
     };
     const vni = this.one([1, 5, 7]);
-    const [proto, body] = this.tunnel(inner, bare, vni);
+    const [proto, body] = this.tunnel(kind, inner, bare, vni);
     const net = ip4(peer, us, proto, body, [this.one([0, 3]), 64]);
     const f = join(ethernet(peer, us, [], 0x0800), net);
     mendSums(f);
     return f;
   }
 
-  private tunnel(inner: Uint8Array, bare: Uint8Array, vni: number): readonly [number, Uint8Array] {
+  private tunnel(
+    kind: number,
+    inner: Uint8Array,
+    bare: Uint8Array,
+    vni: number,
+  ): readonly [number, Uint8Array] {
     const key = Uint8Array.of(0, 0, vni, 0);
     const sport = 32768 + this.r(1000);
     const seq = Uint8Array.of(0, 0, 0, this.r(256));
-    switch (this.r(8)) {
+    switch (kind) {
       case 0:
       case 1:
         return [17, udp(sport, 4789, join(Uint8Array.of(8, 0, 0, 0), key, inner))];

@@ -338,8 +338,8 @@ export function checksumsStayRight(seed: number, frames: number, notes: Notes): 
 }
 
 /**
- * Open vSwitch fills in the length of GTP-U after it has computed the UDP checksum around it, and so
- * do we: that checksum is not asked for. (ovs: lib/netdev-native-tnl.c netdev_gtpu_push_header)
+ * Open vSwitch fills in the length of GTP-U after it has computed the UDP checksum around it, and
+ * so do we: that checksum is not asked for. (ovs: lib/netdev-native-tnl.c netdev_gtpu_push_header)
  */
 export function wrongButForGtpu(frame: Uint8Array): string[] {
   const gtpu = layersOf(frame).filter(
