@@ -42,9 +42,13 @@ export class OurSwitch implements Side {
 
   async settle(): Promise<void> {
     for (let round = 0; round < SETTLE_ROUNDS; round++) {
-      await this.run(["ovs-appctl", "time/warp", `${SETTLE_WARP_MS}`]);
-      await this.run(["ovs-appctl", "revalidator/wait"]);
+      await this.warp(SETTLE_WARP_MS);
     }
+  }
+
+  async warp(ms: number): Promise<void> {
+    await this.run(["ovs-appctl", "time/warp", `${ms}`]);
+    await this.run(["ovs-appctl", "revalidator/wait"]);
   }
 
   captured(file: string): string[] {

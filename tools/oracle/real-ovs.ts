@@ -24,6 +24,7 @@ const CLOCK_ERROR_MS_MAX = 4;
 const MONOTONIC_ZERO_MS = performance.now() - Number(process.hrtime.bigint()) / 1e6;
 /** Time for the end of the daemon to become known after its last answer. */
 const CRASH_MS = 100;
+const TURN_MS = 2;
 /** Ports that are down never count a frame. */
 const FRAME_POLLS_MAX = 20;
 
@@ -137,18 +138,27 @@ export class RealOvs implements Side {
     return /RX packets:(\d+)/.exec(at < 0 ? "" : stdout.slice(at))?.[1] ?? "";
   }
 
-  /**
-   * The revalidators wake up when the clock moves, so that one need not wait for their timer. A
-   * second round, since the first may end with a dump that had begun before the last change.
-   */
+  /** A second round, since the first may end with a dump that had begun before the last change. */
   async settle(): Promise<void> {
-    this.clock ??= this.connect();
+    // A turn of the main loop before the clock moves.
+    await new Promise((done) => setTimeout(done, TURN_MS));
+    await this.appctl(["version"]);
     for (let round = 0; round < SETTLE_ROUNDS; round++) {
-      const waited = this.appctl(["revalidator/wait"]);
-      await this.clock.ask("time/warp", [`${SETTLE_WARP_MS}`]);
-      await waited;
+      await this.warp(SETTLE_WARP_MS);
     }
     await this.appctl(["version"]);
+  }
+
+  /**
+   * The revalidators wake up when the clock moves, so that one need not wait for their timer; and
+   * the answer of the one who waits for them comes a turn of the main loop later, so that no second
+   * move of the clock is met by the same turn.
+   */
+  async warp(ms: number): Promise<void> {
+    this.clock ??= this.connect();
+    const waited = this.appctl(["revalidator/wait"]);
+    await this.clock.ask("time/warp", [`${ms}`]);
+    await waited;
   }
 
   captured(file: string): string[] {

@@ -12,6 +12,8 @@ export interface Side {
   stopClock(): Promise<void>;
   /** Hands a frame to a dummy port; when this has ended it has been processed. */
   frame(port: string, hex: string): Promise<Answer>;
+  /** Moves the stopped clock, and lets what is due then happen. */
+  warp(ms: number): Promise<void>;
   /** Lets counters and stale megaflows come to rest; moves a stopped clock. */
   settle(): Promise<void>;
   /** Frames that went to a `tx_pcap` file since the last call, as hex digits. */

@@ -64,6 +64,8 @@ export interface SequenceKind {
   readonly reset: readonly Step[];
   /** Ports whose `tx_pcap` is PORT.pcap. */
   readonly captures: readonly string[];
+  /** Makes neutral what is random in a frame (hex digits) that is sent. */
+  readonly neutralFrame?: (hex: string) => string;
   readonly looks: readonly Look[];
   readonly sequence: Arbitrary<Sequence>;
 }

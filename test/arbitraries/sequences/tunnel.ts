@@ -456,6 +456,8 @@ export const TUNNEL: SequenceKind = {
     run("ovs-appctl fdb/flush br-phy"),
   ],
   captures: ["p1", "p2", "u1"],
+  // ERSPAN version 2 carries the time of day.
+  neutralFrame: (hex) => hex.replace(/(100022eb[0-9a-f]{16})[0-9a-f]{8}/, "$1--time--"),
   looks: [
     { line: "ovs-appctl dpctl/dump-flows", order: "lines" },
     { line: "ovs-appctl tnl/neigh/show", order: "lines" },
