@@ -17,10 +17,22 @@ const PCAP_HEADER_BYTES = 24;
 export class OurSwitch implements Side {
   private readonly fs = new MemoryFileSystem();
   private readonly vs: VSwitch;
+  readonly dir = "/run/openvswitch";
+  private log: string[] = [];
 
   constructor() {
     const clock = new ManualClock(1_000_000 + CLOCK_PHASE_MS);
-    this.vs = new VSwitch({ clock, rng: new SeededRng(1), fs: this.fs });
+    const env = { clock, rng: new SeededRng(1), fs: this.fs, rundir: this.dir };
+    this.vs = new VSwitch(env);
+  }
+
+  logged(): string {
+    if (!this.vs.log.isOpen) {
+      this.vs.log.openFile("ovs-vswitchd.log", (line) => this.log.push(line));
+    }
+    const text = this.log.join("");
+    this.log = [];
+    return text;
   }
 
   start(): Promise<void> {

@@ -41,6 +41,7 @@ export class RealOvs implements Side {
   /** A second connection: it moves the clock while the first one waits for the revalidators. */
   private clock: Unixctl | null = null;
   private readonly seen = new Map<string, number>();
+  private logRead = 0;
 
   constructor() {
     const where = { OVS_RUNDIR: this.dir, OVS_LOGDIR: this.dir, OVS_DBDIR: this.dir };
@@ -59,6 +60,13 @@ export class RealOvs implements Side {
     this.daemon("sh", ["-c", limited, DAEMON, ...dummy, ...quiet]);
     await this.wait(() => this.controlPath() !== undefined);
     await this.must("ovs-vsctl", "set", "Open_vSwitch", ".", "external_ids:ready=1");
+  }
+
+  logged(): string {
+    const log = readFileSync(join(this.dir, "ovs-vswitchd.log"));
+    const text = log.subarray(this.logRead).toString("utf8");
+    this.logRead = log.length;
+    return text;
   }
 
   /** True if the daemon has ended by itself: it crashes on some input. */

@@ -18,6 +18,10 @@ export interface Side {
   settle(): Promise<void>;
   /** Frames that went to a `tx_pcap` file since the last call, as hex digits. */
   captured(file: string): string[];
+  /** What the switch has logged since the last call; logging starts with the first one. */
+  logged(): string;
+  /** The directory that messages name. */
+  readonly dir: string;
   stop(): void;
 }
 
