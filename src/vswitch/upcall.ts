@@ -20,7 +20,7 @@ import type { RecircPool } from "../openflow/recirc.ts";
 import { NO_RECORDER, type Recorder } from "../openflow/trace.ts";
 import type { XBridge, XlateConfig, XPort } from "../openflow/xbridge.ts";
 import { type CacheEffects, pushStats, type XlateCache } from "../openflow/xlate-cache.ts";
-import type { FlowStats, XlateOut } from "../openflow/xlate-ctx.ts";
+import type { FlowStats, RecircNode, XlateOut } from "../openflow/xlate-ctx.ts";
 import { xlateLookup } from "../openflow/xlate-lookup.ts";
 import { xlateActions } from "../openflow/xlate.ts";
 import type { DpifLog } from "./dpif-log.ts";
@@ -288,7 +288,10 @@ export class Udpif implements UpcallHandler {
     },
   ): XlateOut {
     const { host } = this;
-    return xlateActions({
+    const recorder = how.recorder ?? NO_RECORDER;
+    // A trace only tells of the copies that recirculate: the datapath brings them back itself.
+    const queue: RecircNode[] | null = recorder.on ? [] : null;
+    const out = xlateActions({
       xcfg: host.xcfg,
       xbridge,
       flow,
@@ -301,14 +304,18 @@ export class Udpif implements UpcallHandler {
       frozen: null,
       stats: how.stats,
       xcache: how.xcache,
-      recorder: how.recorder ?? NO_RECORDER,
-      recircQueue: null,
+      recorder,
+      recircQueue: queue,
       depth: 0,
       resubmits: 0,
       inPacketOut: false,
       nowMs: host.nowMs(),
       onSpecial: host.special,
     });
+    for (const node of queue ?? []) {
+      host.recircs.unref(node.recircId);
+    }
+    return out;
   }
 
   /** The mask as the datapath has it. */

@@ -450,6 +450,7 @@ describe("reports", () => {
     const k = await replay("--from", `${NAT}/host`, ...NAT_IN, "--class", "7");
     expect(k.stdout).toMatch(/^Packet 18:\nFlow: tcp,in_port=2,.*tp_dst=22/);
     expect(k.stdout).toContain("resume conntrack with ct_state=new|trk");
+    expect(k.stdout).toContain("The forked pipeline will be resumed at table 1.");
   });
 
   test("a flow that goes to a meter is delivered and lost", async () => {

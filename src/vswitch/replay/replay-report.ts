@@ -148,8 +148,21 @@ function classReport(replay: Replay, p: FlowPath, traces: TraceFormatter): Repla
     first_flow: first === undefined ? "" : formatFlow(first.flow, null, first.xbridge.tunTable),
     path: p.steps.map((s) => s.path).join(" | ") || "-",
     datapath_actions: p.steps.map((s) => s.actions).join(" | ") || "lost",
-    first_trace: traces.format({ steps, cut: false }),
+    first_trace: traceText(steps, traces),
   };
+}
+
+const RULER = "=".repeat(79);
+
+/** A pass that no recirculation id leads to begins inside of a tunnel. */
+function traceText(steps: readonly TraceStep[], traces: TraceFormatter): string {
+  let text = "";
+  for (const [i, step] of steps.entries()) {
+    const decapsulated = i > 0 && step.recirc === null;
+    text += decapsulated ? `\n\n${RULER}\ninside of the tunnel\n${RULER}\n\n` : "";
+    text += traces.format({ steps: [step], cut: false });
+  }
+  return text;
 }
 
 /** The first packet of a class as a trace: its own fields, and what its steps met. */
