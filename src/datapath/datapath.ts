@@ -543,8 +543,8 @@ export class Datapath implements ExecuteEnv {
 }
 
 /**
- * The flags of a TCP header however long it says that it is: a simple match does not extract a whole
- * key (ovs: lib/flow.c parse_tcp_flags).
+ * The flags of a TCP header however long it says that it is: a simple match does not extract a
+ * whole key (ovs: lib/flow.c parse_tcp_flags).
  */
 function rawTcpFlags(p: PacketBuf, key: FlowKey): number {
   const isTcp =

@@ -23,8 +23,8 @@ export class Group {
   readonly props: GroupProps;
   buckets: readonly Bucket[];
   /**
-   * The buckets of the message that made the group: hash values are spread over these alone, also if
-   * the message only inserted or removed some (ovs: init_group constructs before it copies).
+   * The buckets of the message that made the group: hash values are spread over these alone, also
+   * if the message only inserted or removed some (ovs: init_group constructs before it copies).
    */
   readonly hashedBuckets: readonly Bucket[];
   bucketCounts: readonly BucketCounts[];

@@ -439,9 +439,9 @@ export class Packets implements PacketPath {
   }
 
   /**
-   * A packet may have taught the switch something that flows depend on. Flows follow when the port's
-   * next packet has been taken: an answer that is already there, such as that of a neighbour, is seen
-   * before them (ovs: type_run runs the datapath before it revalidates).
+   * A packet may have taught the switch something that flows depend on. Flows follow when the
+   * port's next packet has been taken: an answer that is already there, such as that of a
+   * neighbour, is seen before them (ovs: type_run runs the datapath before it revalidates).
    */
   afterPacket(udpif: Udpif): void {
     if (udpif.revalidateIsNeeded) {
