@@ -55,7 +55,8 @@ meters and timeouts, all at the times of the captures. PATH is what tablewalk tr
   --json             the report as data (docs/replay.schema.json)
   --quiet            nothing on standard error but errors
 
-Captures are merged by time stamp. A tracefile has the dump as its source file, each flow's line
+Captures are merged by time stamp. The dumps are the state at the first packet: flows, addresses
+and connections are as old then as they show. A tracefile has the dump as its source file, each flow's line
 as a line of code and each table as a function; genhtml makes pages of it.
 `;
 

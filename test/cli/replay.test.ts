@@ -237,6 +237,29 @@ describe("time", () => {
     ]);
   });
 
+  test("flows are as old at the first packet as their dump shows", async () => {
+    const stats = (idle: number, hard: number) =>
+      `duration=${hard}.5s, table=0, n_packets=1, n_bytes=60, idle_age=${idle}`;
+    const flows = file(
+      [
+        ` cookie=0x0, ${stats(6, 6)}, idle_timeout=10, priority=3,udp,tp_src=1 actions=drop`,
+        ` cookie=0x0, ${stats(0, 26)}, hard_timeout=30, priority=3,udp,tp_src=2 actions=drop`,
+        ` cookie=0x0, ${stats(0, 26)}, hard_timeout=30, hard_age=1, priority=3,udp,tp_src=3 actions=drop`,
+        " cookie=0x0, duration=9s, table=0, n_packets=0, n_bytes=0, priority=1 actions=output:2",
+      ].join("\n"),
+      "txt",
+    );
+    const at = (ms: number) => [1, 2, 3].map((port) => [ms + port, udp(port)] as const);
+    const times = pcap([[0, udp(9)], ...at(5100)]);
+    const r = await report("--from", flows, "--bridge", "br0", "--in", `2=${times}`);
+    expect(r.coverage[0]?.lines.map((l) => [l.packets, l.ended])).toEqual([
+      [0, "idle_timeout"],
+      [0, "hard_timeout"],
+      [1, null],
+      [3, null],
+    ]);
+  });
+
   test("learned addresses age", async () => {
     const flows = flowsFile(["table=0, priority=0 actions=NORMAL"]);
     const ports = file(

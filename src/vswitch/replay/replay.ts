@@ -19,6 +19,7 @@ import { PacketBuf, PT } from "../../packet/packet.ts";
 import type { FlowLine } from "../host-dump/tables.ts";
 import { type DatapathPair, Packets } from "../packets.ts";
 import type { VSwitch } from "../vswitch.ts";
+import { applyFlowAges } from "./flow-ages.ts";
 import { FlowPaths } from "./flow-paths.ts";
 import { ReplayClock } from "./replay-clock.ts";
 import { type ReplayPort, vportsOf } from "./replay-ports.ts";
@@ -132,6 +133,7 @@ export class Replay {
         pair.dp.ports.set(odpPort, { ...port, netdev: this.newCable(name) });
       }
     }
+    applyFlowAges(flowLines, vs.clock.nowMs());
     this.clock = new ReplayClock(vs, source);
     this.clock.onTurn = (nowMs) => {
       this.stampTurn(nowMs);
