@@ -11,8 +11,6 @@ import { MegaflowTable } from "./megaflow-table.ts";
 import type { OdpAction } from "./odp-action.ts";
 import { SimpleMatches } from "./simple-match.ts";
 
-export type { FlowCounters, Megaflow } from "./megaflow.ts";
-
 /** Megaflows that a datapath holds (ovs: MAX_FLOWS). */
 export const MEGAFLOWS_MAX = 65536;
 

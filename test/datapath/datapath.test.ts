@@ -19,6 +19,7 @@ import { PairNetdev, RecordingNetdev } from "../../src/datapath/port.ts";
 import { popTunnelHeader, pushTunnelHeader } from "../../src/datapath/tunnel.ts";
 import { extract } from "../../src/flow/extract.ts";
 import { type FlowKey, get, K, newKey, set } from "../../src/flow/flow-key.ts";
+import { SLOT_LIST } from "../../src/flow/slots.ts";
 import { formatHex, parseHex, putU16 } from "../../src/lib/bytes.ts";
 import { csum } from "../../src/lib/checksum.ts";
 import { ManualClock, SeededRng } from "../../src/lib/env.ts";
@@ -85,6 +86,35 @@ describe("megaflow cache", () => {
     cache.remove(f);
     expect(cache.exact.lookup(key, 5)).toBeNull();
     expect(cache.maskCount).toBe(0);
+  });
+
+  it("compares every word that a packet of its kind can have", () => {
+    const notOfPackets = /^(metadata|reg|conj_id|actset_output)/;
+    for (const [dlType, foreign] of [
+      [0x0800, /^(ipv6|ct_ipv6|nd_|arp_|nsh|mpls)/],
+      [0x86dd, /^$/],
+    ] as const) {
+      for (const tunnelled of [false, true]) {
+        const key = newKey();
+        set(key, K.dl_type, dlType);
+        set(key, K.ct_state, 0x20);
+        set(key, K.tun_dst, tunnelled ? 1 : 0);
+        const cache = new FlowCache();
+        const f = cache.insert(key, maskOf(1), [], null) as Megaflow;
+        cache.exact.insert(key, 5, f);
+        for (const slot of SLOT_LIST) {
+          const skipped =
+            notOfPackets.test(slot.name) || foreign.test(slot.name) || slot.name === "dl_type";
+          if (skipped || (slot.name.startsWith("tun_") && !tunnelled)) {
+            continue;
+          }
+          const other = key.slice();
+          other[slot.word] = (other[slot.word] as number) ^ (1 << slot.shift);
+          expect([slot.name, cache.exact.lookup(other, 5)]).toEqual([slot.name, null]);
+        }
+        expect(cache.exact.lookup(key.slice(), 5)).toBe(f);
+      }
+    }
   });
 });
 

@@ -3,7 +3,7 @@
 // They are asked with few frames by the tests and with many by tools/fuzz.ts. `notes` counts what the
 // generated traffic met, so that a law is known to have been asked about something.
 
-import type { Megaflow } from "../../src/datapath/flow-cache.ts";
+import type { Megaflow } from "../../src/datapath/megaflow.ts";
 import type { OdpAction } from "../../src/datapath/odp-action.ts";
 import { formatOdpActions } from "../../src/datapath/odp-text-actions.ts";
 import { flowCompose } from "../../src/flow/compose.ts";
