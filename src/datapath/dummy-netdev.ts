@@ -98,10 +98,14 @@ export class DummyNetdev implements Netdev {
     this.tx = config.tx === null ? null : new Capture(config.tx, this.clock);
   }
 
+  /** Packets that found the queue full; Open vSwitch does not count them. */
+  queueFull = 0;
+
   /** A packet arrives from outside; false if the queue is full. */
   enqueue(p: PacketBuf): boolean {
     this.rx?.write(p.data());
     if (this.queue.length >= NETDEV_QUEUE_MAX) {
+      this.queueFull++;
       return false;
     }
     this.queue.push(p);

@@ -59,6 +59,7 @@ const TRIED: Readonly<Record<string, () => void>> = {
       expect(dev.enqueue(frame())).toBe(true);
     }
     expect(dev.enqueue(frame())).toBe(false);
+    expect(dev.queueFull).toBe(1);
     const [a, b] = [new PairNetdev("a"), new PairNetdev("b")];
     PairNetdev.connect(a, b);
     for (let i = 0; i < NETDEV_QUEUE_MAX; i++) {
