@@ -15,7 +15,7 @@ import { Replay, REPLAY_START_MS } from "../vswitch/replay/replay.ts";
 import { REPLAY_REPORT_VERSION, reportOf } from "../vswitch/replay/replay-report.ts";
 import { type CaptureReport, type FullReport, replayText } from "../vswitch/replay/replay-text.ts";
 import type { VSwitch } from "../vswitch/vswitch.ts";
-import { openHost } from "./open-host.ts";
+import { chooseBridge, openHost } from "./open-host.ts";
 import { ProgressBar } from "./progress.ts";
 import {
   type InCapture,
@@ -49,15 +49,17 @@ meters and timeouts, all at the times of the captures. PATH is what tablewalk tr
                      JSON if FILE ends with .json (may be repeated)
   --bridge BRIDGE    the bridge that port numbers, and dumps without a name, belong to
   --ct-dump FILE     connections that there are at the start, as dpctl/dump-conntrack shows them
-  --mtu BYTES        of all ports, 1500 if not given; longer packets do not leave
+  --mtu BYTES        of all ports, longer packets do not leave; without it 1500, and no limit
+                     with a kernel datapath, whose captures show packets before segmentation
   --linger SECONDS   lets time pass after the last packet
   --class K          prints the first packet of path class K as a trace
   --json             the report as data (docs/replay.schema.json)
   --quiet            nothing on standard error but errors
 
 Captures are merged by time stamp. The dumps are the state at the first packet: flows, addresses
-and connections are as old then as they show. A tracefile has the dump as its source file, each flow's line
-as a line of code and each table as a function; genhtml makes pages of it.
+and connections are as old then as they show. A tracefile has the dump as its source file, each
+flow's line as a line of code and each table as a function; genhtml makes pages of it. The exit
+status is 0, or 2 if something is wrong; what was read before is in the report.
 `;
 
 /** Exit statuses. */
@@ -143,6 +145,9 @@ async function replay(values: ReplayOptions): Promise<number> {
   const lines: FlowLine[] = [];
   const host = { from: values.from, bridge: values.bridge, ctDump: values["ct-dump"] };
   const vs = okOr(await openHost({ ...host, quiet: values.quiet, clock: source, lines }, say));
+  if (values.bridge !== undefined) {
+    okOr(chooseBridge(vs, values.bridge));
+  }
   bindCaptures(merge, vs, values);
   setMtu(vs, limits.mtu);
   const run = new Replay(vs, source, lines);
@@ -159,6 +164,7 @@ async function replay(values: ReplayOptions): Promise<number> {
   };
   writeCoverage(report.coverage, values.coverage ?? []);
   complainOf(report.captures, values.quiet);
+  hintAtMtu(report, values);
   const failed = report.captures.some((c) => c.error !== null) || isNothing(report);
   return print(report, values) && !failed ? REPLAY_EXIT.done : REPLAY_EXIT.error;
 }
@@ -197,10 +203,17 @@ function bindCaptures(merge: CaptureMerge<InCapture>, vs: VSwitch, values: Repla
   }
 }
 
+/**
+ * Captures at a kernel datapath have packets as they were before segmentation, which the kernel
+ * does not hold against any MTU.
+ */
 function setMtu(vs: VSwitch, mtu: number | null): void {
-  for (const { netdev } of mtu === null ? [] : vs.devices.values()) {
-    if (netdev !== null) {
-      netdev.mtu = mtu ?? netdev.mtu;
+  for (const br of vs.bridges.values()) {
+    const usual = br.backer.support.tnl_push_pop ? null : MTU_MAX;
+    for (const { device } of br.ifaces.values()) {
+      if (device.netdev !== null) {
+        device.netdev.mtu = mtu ?? usual ?? device.netdev.mtu;
+      }
     }
   }
 }
@@ -287,6 +300,15 @@ function isNothing({ packets, captures }: FullReport): boolean {
   }
   say("no packet arrived at any port");
   return true;
+}
+
+/** Devices refuse what is too long for them. */
+function hintAtMtu({ drops }: FullReport, { mtu, quiet }: ReplayOptions): void {
+  const refused = drops.find((d) => d.counter === "device_refused");
+  if (refused !== undefined && mtu === undefined && !quiet) {
+    const text = `${refused.packets} packets were refused by ports; were they too long? (--mtu)`;
+    process.stderr.write(`note: ${text}\n`);
+  }
 }
 
 function writeCoverage(files: readonly FileCoverage[], paths: readonly string[]): void {

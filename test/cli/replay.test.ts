@@ -416,6 +416,8 @@ describe("captures", () => {
       ["datapath_drop_rx_invalid_packet", 14],
       ["device_refused", 1],
     ]);
+    const noted = await replay("--from", FORWARD, "--in", `1=${pcap(frames)}`);
+    expect(noted.stderr).toContain("note: 1 packets were refused by ports; were they too long?");
     const more = await report("--from", FORWARD, "--in", `1=${pcap(frames)}`, "--mtu", "9000");
     expect(more.drops.map((d) => d.counter)).toEqual(["datapath_drop_rx_invalid_packet"]);
   });
@@ -510,6 +512,10 @@ describe("mistakes", () => {
       "no port eth7: there are br0-port1, br0-port2, br0-port3, br0",
     ],
     [["--from", FORWARD, "--in", `9=${good}`], "no port 9 on br0"],
+    [
+      ["--from", `${NAT}/host`, "--bridge", "br9", "--in", `lan=${good}`],
+      "no bridge br9: there are br-nat",
+    ],
     [["--from", "README.md", "--in", `1=${good}`], "no dump in it"],
     [[...one, "--mtu", "12"], "--mtu 12: a number from 68 to 65535"],
     [[...one, "--linger", "x"], "--linger x: seconds"],
