@@ -8,6 +8,7 @@ import { classifierBench } from "./classifier.ts";
 import { datapathBench } from "./datapath.ts";
 import { loadingBench } from "./loading.ts";
 import { replayBench } from "./replay.ts";
+import { startBench } from "./start.ts";
 import { markdown, type Table } from "./table.ts";
 import { traceBench } from "./trace.ts";
 
@@ -22,6 +23,7 @@ const BENCHES: Readonly<Record<string, () => Promise<Table>>> = {
   loading: loadingBench,
   datapath: datapathBench,
   replay: replayBench,
+  start: startBench,
   trace: traceBench,
 };
 
