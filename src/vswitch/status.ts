@@ -4,6 +4,7 @@
 // References: ovs: vswitchd/bridge.c iface_refresh_netdev_status, iface_refresh_ofproto_status,
 // iface_clear_db_record, iface_refresh_stats, run_stats_update.
 
+import { formatMac } from "../lib/address.ts";
 import type { Atom } from "../ovsdb/atom.ts";
 import type { Row } from "../ovsdb/database.ts";
 import { type Datum, datumEquals, emptyDatum, mapDatum, setDatum } from "../ovsdb/datum.ts";
@@ -138,13 +139,8 @@ function writeBonds(w: StatusWriter, br: Bridge): void {
     const bond = port.xbundle?.bond;
     if (bond?.activeMemberChanged) {
       bond.activeMemberChanged = false;
-      const member = bond.activeMember;
-      const iface = member === null ? undefined : br.ifaces.get(member.name);
-      if (iface === undefined) {
-        w.clear("Port", port.rowUuid, "bond_active_slave");
-      } else {
-        w.set("Port", port.rowUuid, "bond_active_slave", macText(iface.device));
-      }
+      // Without an active member this is the address 0.
+      w.set("Port", port.rowUuid, "bond_active_slave", formatMac(...bond.activeMac));
     }
   }
 }

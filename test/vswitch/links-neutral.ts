@@ -12,7 +12,10 @@ export function neutralLinks(argv: readonly string[], text: string): string {
     .replace(/used:(?:[0-9.]+s|never)/g, "used:*")
     .replace(/recirc(_id)?\(0x[0-9a-f]+\)/g, "recirc$1(*)")
     .replace(/next rebalance: \d+ ms/g, "next rebalance: * ms")
-    .replace(/addr:(?!aa:(?:55|66):)\S+/g, "addr:*")
+    // Bundles are flooded in the order of their addresses in memory.
+    .replace(/(?<=^Datapath actions: ).*/gm, (actions) => actions.split(",").sort().join())
+    .replace(/^(0180c2000002aa55aa5500)../gm, "$1**")
+    .replace(/addr:(?!aa:(?:55|66):)\S+|addr:aa:55:aa:55:00:1.$/gm, "addr:*")
     .replace(ACTIVE, "*");
   const withoutActive = t.replaceAll("*\n", (m, at) => (t[at - 1] === "\n" ? "" : m));
   if (argv[0] === "ovs-vsctl") {
