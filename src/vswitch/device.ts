@@ -245,13 +245,21 @@ function vxlanClash(vs: VSwitch, d: Device, config: TunnelConfig): string | null
   if (d.type !== "vxlan") {
     return null;
   }
-  const others = [...vs.devices.values()].filter((o) => o !== d && o.type === "vxlan");
+  const others: { readonly dstPort: number; readonly gbp: boolean }[] = [...vs.devices.values()]
+    .filter((o) => o !== d && o.type === "vxlan")
+    .map((o) => o.tunnel ?? VXLAN_AT_FIRST);
+  // The datapath's own device for a port counts too, and it never is one with GBP.
+  for (const backer of vs.backers.values()) {
+    for (const { name } of backer.ports.values()) {
+      const port = /^vxlan_sys_(\d+)$/.exec(name)?.[1];
+      if (port !== undefined) {
+        others.push({ dstPort: Number(port), gbp: false });
+      }
+    }
+  }
   const old = d.tunnel ?? VXLAN_AT_FIRST;
   const count = (port: number, gbp: boolean): number =>
-    others.filter((o) => {
-      const t = o.tunnel ?? VXLAN_AT_FIRST;
-      return t.dstPort === port && t.gbp === gbp;
-    }).length;
+    others.filter((t) => t.dstPort === port && t.gbp === gbp).length;
   const samePort = old.dstPort === config.dstPort;
   const kept = samePort && old.gbp === config.gbp;
   const clash = kept
