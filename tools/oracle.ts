@@ -19,6 +19,7 @@ import { sequenceKind } from "./oracle/sequences.ts";
 import type { Side } from "./oracle/side.ts";
 import { smaller } from "./oracle/smaller.ts";
 import { TRACES } from "./oracle/traces.ts";
+import { TREES } from "./oracle/trees.ts";
 import { VSCTL } from "./oracle/vsctl.ts";
 
 const { values } = parseArgs({
@@ -37,7 +38,7 @@ const { values } = parseArgs({
   },
 });
 
-const KINDS: readonly Kind[] = [TRACES, VSCTL, ...SEQUENCE_KINDS.map(sequenceKind)];
+const KINDS: readonly Kind[] = [TRACES, VSCTL, TREES, ...SEQUENCE_KINDS.map(sequenceKind)];
 
 /** The two switches of a kind. */
 class Pair {

@@ -45,6 +45,8 @@ const RSTP_TICK_MS = 1000;
 const TURN_MS = 1000;
 /** BPDUs that may be under way through patch ports, each sent because of the one before. */
 export const BPDU_DEPTH_MAX = 64;
+/** BPDUs that one BPDU may lead to at the same moment, all together. */
+export const BPDU_CASCADE_MAX = 10_000;
 export const TREE_COUNTERS = counterTable("spanning trees", {
   bpdu_too_deep: "a BPDU not sent because too many are under way",
 });
@@ -54,6 +56,8 @@ export class TreesOfSwitch {
   readonly counters = new Counters(TREE_COUNTERS);
   /** BPDUs that are being sent through patch ports at this moment, one because of the other. */
   underWay = 0;
+  /** BPDUs sent since the first of those was. */
+  cascade = 0;
 }
 
 const SEND_LIMIT = { name: "ofproto_dpif", rate: 1, burst: 5 };
@@ -262,7 +266,8 @@ export class SpanningTrees {
   /** A loop of bridges that answer each other at once (which ends Open vSwitch) is cut. */
   private sendBpdu(iface: Iface, bpdu: Uint8Array, mac: readonly [hi: number, lo: number]): void {
     const { vs } = this.br;
-    if (vs.trees.underWay >= BPDU_DEPTH_MAX) {
+    vs.trees.cascade = vs.trees.underWay === 0 ? 0 : vs.trees.cascade + 1;
+    if (vs.trees.underWay >= BPDU_DEPTH_MAX || vs.trees.cascade >= BPDU_CASCADE_MAX) {
       vs.trees.counters.inc("bpdu_too_deep");
       return;
     }

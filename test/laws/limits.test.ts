@@ -260,6 +260,7 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
   REVALIDATE_AT_ONCE_MAX: "a replay does the rest a moment later",
   SILENT_TURNS_MAX: "a long silence of a capture is passed over",
   BPDU_DEPTH_MAX: "trees-limits.test.ts",
+  BPDU_CASCADE_MAX: "counted as bpdu_too_deep",
   CFM_REMOTES_MAX: "more maintenance points than a fault needs",
   DUMMY_QUEUES_MAX: "queues of a dummy device, of which one is used",
   STP_PORTS_MAX: "trees-limits.test.ts",
