@@ -4,7 +4,7 @@
 // status: 0 all captures were replayed, 2 something is wrong. A capture that is cut or damaged is
 // replayed up to there, and the report says so.
 
-import { writeFileSync } from "node:fs";
+import { closeSync, openSync, writeSync } from "node:fs";
 import { parseArgs } from "node:util";
 import type { CaptureMerge } from "../io/capture-merge.ts";
 import { ManualClock } from "../lib/env.ts";
@@ -15,6 +15,7 @@ import { Replay, REPLAY_START_MS } from "../vswitch/replay/replay.ts";
 import { REPLAY_REPORT_VERSION, reportOf } from "../vswitch/replay/replay-report.ts";
 import { type CaptureReport, type FullReport, replayText } from "../vswitch/replay/replay-text.ts";
 import type { VSwitch } from "../vswitch/vswitch.ts";
+import { chunked, jsonPieces } from "./json-out.ts";
 import { chooseBridge, openHost } from "./open-host.ts";
 import { ProgressBar } from "./progress.ts";
 import {
@@ -313,8 +314,12 @@ function hintAtMtu({ drops }: FullReport, { mtu, quiet }: ReplayOptions): void {
 
 function writeCoverage(files: readonly FileCoverage[], paths: readonly string[]): void {
   for (const path of paths) {
-    const json = path.endsWith(".json");
-    writeFileSync(path, json ? `${JSON.stringify(files, null, 1)}\n` : lcovText(files));
+    const text = path.endsWith(".json") ? jsonPieces(files) : lcovText(files);
+    const fd = openSync(path, "w");
+    for (const chunk of chunked(text)) {
+      writeSync(fd, chunk);
+    }
+    closeSync(fd);
   }
 }
 
@@ -329,6 +334,8 @@ function print(report: FullReport, values: ReplayOptions): boolean {
     process.stdout.write(`Packet ${c.first_packet}:\n${renderTrace(`${c.first_trace}\n`)}`);
     return true;
   }
-  process.stdout.write(values.json ? `${JSON.stringify(report, null, 2)}\n` : replayText(report));
+  for (const chunk of values.json ? chunked(jsonPieces(report)) : [replayText(report)]) {
+    process.stdout.write(chunk);
+  }
   return true;
 }

@@ -82,12 +82,16 @@ function endOf(rule: Rule): FlowEnd | null {
   }
 }
 
-/** The tracefile: one record for each dump. */
-export function lcovText(files: readonly FileCoverage[]): string {
-  return files.map(lcovRecord).join("");
+/** The tracefile, line by line: one record for each dump. */
+export function* lcovText(files: readonly FileCoverage[]): Generator<string> {
+  for (const file of files) {
+    for (const line of lcovRecord(file)) {
+      yield `${line}\n`;
+    }
+  }
 }
 
-function lcovRecord(file: FileCoverage): string {
+function lcovRecord(file: FileCoverage): string[] {
   const out = ["TN:", `SF:${file.file}`];
   const tables = new Map<number, { readonly line: number; packets: number }>();
   for (const f of file.lines) {
@@ -107,5 +111,5 @@ function lcovRecord(file: FileCoverage): string {
     out.push(`DA:${f.line},${f.packets}`);
   }
   out.push(`LF:${file.flows}`, `LH:${file.hit}`, "end_of_record");
-  return `${out.join("\n")}\n`;
+  return out;
 }
