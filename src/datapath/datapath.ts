@@ -495,7 +495,12 @@ export class Datapath implements ExecuteEnv {
     this.depth++;
     this.stats.recirculations += batch.packets.length;
     for (const p of batch.packets) {
-      this.input(p);
+      // Also what is left of a packet whose outer headers have been taken off.
+      if (p.size < ETH.HEADER_BYTES) {
+        this.counters.inc("datapath_drop_rx_invalid_packet");
+      } else {
+        this.input(p);
+      }
     }
     this.depth--;
   }

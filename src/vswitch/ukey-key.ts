@@ -14,6 +14,13 @@ import {
 } from "../datapath/odp-flow-from.ts";
 import { type FlowKey, get, K, set } from "../flow/flow-key.ts";
 
+export interface RememberedKey {
+  readonly key: FlowKey;
+  readonly mask: FlowKey;
+  /** The key leaves something out; each packet has to come up. */
+  readonly isTooLittle: boolean;
+}
+
 /**
  * Key and mask of a flow as its attributes tell them; null if they contradict themselves. A mask
  * that left the VLAN tag open is remembered so, though the datapath then matched its absence.
@@ -22,7 +29,7 @@ export function rememberedKey(
   f: Megaflow,
   limits: { readonly vlanLimit: number; readonly support: OdpSupport },
   readsVlan: boolean,
-): { readonly key: FlowKey; readonly mask: FlowKey } | null {
+): RememberedKey | null {
   const { vlanLimit, support } = limits;
   const asked = readsVlan ? f.mask : f.mask.slice();
   if (!readsVlan) {
@@ -46,7 +53,7 @@ export function rememberedKey(
   }
   keepTunnel(f.key, key.flow);
   keepTunnel(f.mask, mask.flow);
-  return { key: key.flow, mask: mask.flow };
+  return { key: key.flow, mask: mask.flow, isTooLittle: key.fitness === "too_little" };
 }
 
 /**

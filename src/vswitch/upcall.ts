@@ -9,8 +9,8 @@
 
 import type { Datapath, MissResult, UpcallHandler } from "../datapath/datapath.ts";
 import type { UserspaceAction } from "../datapath/execute.ts";
-import type { FlowCounters, Megaflow } from "../datapath/megaflow.ts";
-import type { OdpAction } from "../datapath/odp-action.ts";
+import type { Megaflow } from "../datapath/megaflow.ts";
+import { type OdpAction, SLOW } from "../datapath/odp-action.ts";
 import type { OdpSupport } from "../datapath/odp-flow-from.ts";
 import { wildcardsForPacket } from "../flow/flow-wildcards.ts";
 import { type FlowKey, fill, get, getU, K } from "../flow/flow-key.ts";
@@ -25,7 +25,8 @@ import { xlateLookup } from "../openflow/xlate-lookup.ts";
 import { xlateActions } from "../openflow/xlate.ts";
 import type { DpifLog } from "./dpif-log.ts";
 import { sameActions } from "./same-actions.ts";
-import { rememberedKey } from "./ukey-key.ts";
+import { Ukey } from "./ukey.ts";
+import { type RememberedKey, rememberedKey } from "./ukey-key.ts";
 
 /** Idle time after which a megaflow goes (`other_config:max-idle`). */
 export const MAX_IDLE_MS = 10000;
@@ -42,6 +43,9 @@ const FLOW_LIMIT_MIN = 1000;
 const FLOW_COUNT_MS = 100;
 /** A probability that means "always". */
 const ALWAYS = 0xffffffff;
+
+/** Flows that revalidation fetches, works on and writes back together (ovs: REVALIDATE_MAX_BATCH). */
+export const REVALIDATE_BATCH = 50;
 
 /** A translation on behalf of a packet. */
 export interface Walk {
@@ -62,47 +66,6 @@ export interface UpcallWatcher {
   /** A packet went up to the switch itself or to a controller. */
   punted(toController: boolean): void;
 }
-
-/** What a megaflow's owner keeps with it (ovs: struct udpif_key). */
-class Ukey {
-  flow: Megaflow | null = null;
-  xcache: XlateCache | null;
-  /** Why packets go up, 0 if they do not. */
-  slow: number;
-  readonly pushed: FlowCounters = { packets: 0, bytes: 0, usedMs: 0, tcpFlags: 0 };
-  readonly createdMs: number;
-  revalSeq: number;
-  /** Whether the translation looked at the VLAN tag; the datapath makes its absence exact. */
-  readonly readsVlan: boolean;
-  /** References held: of the key's recirculation id, and of those in the actions. */
-  readonly keyRecircId: number;
-  recircIds: readonly number[];
-  /** The mask that the flow is to have, until it has it. */
-  mask: FlowKey | null;
-
-  constructor(init: {
-    readonly mask: FlowKey;
-    readonly xcache: XlateCache | null;
-    readonly slow: number;
-    readonly createdMs: number;
-    readonly revalSeq: number;
-    readonly readsVlan: boolean;
-    readonly keyRecircId: number;
-    readonly recircIds: readonly number[];
-  }) {
-    this.mask = init.mask;
-    this.xcache = init.xcache;
-    this.slow = init.slow;
-    this.createdMs = init.createdMs;
-    this.revalSeq = init.revalSeq;
-    this.readsVlan = init.readsVlan;
-    this.keyRecircId = init.keyRecircId;
-    this.recircIds = init.recircIds;
-  }
-}
-
-/** Flows that revalidation fetches, works on and writes back together (ovs: REVALIDATE_MAX_BATCH). */
-export const REVALIDATE_BATCH = 50;
 
 /** What upcalls need of the switch around them. */
 export interface UdpifHost {
@@ -448,7 +411,8 @@ export class Udpif implements UpcallHandler {
 
   /** Credits a flow and checks it; false if it is to be deleted. */
   private revalidate(flow: Megaflow, ukey: Ukey, seq: number): boolean {
-    if (ukey.revalSeq !== seq && !this.retranslate(flow, ukey)) {
+    const kept = ukey.revalSeq === seq ? this.checkKey(flow, ukey) : this.retranslate(flow, ukey);
+    if (!kept) {
       return false;
     }
     this.push(flow, ukey);
@@ -456,26 +420,48 @@ export class Udpif implements UpcallHandler {
     return true;
   }
 
-  /** Translates a flow anew and takes over what changed; false if it must go. */
-  private retranslate(flow: Megaflow, ukey: Ukey): boolean {
-    const { host } = this;
-    const told = rememberedKey(flow, this.limits(), ukey.readsVlan);
-    const found = xlateLookup(host.xcfg, host.recircs, this.dp.type, told?.key ?? flow.key);
-    if (told === null || typeof found === "string") {
-      ukey.xcache = [];
-      return false;
+  /** The first packets of a flow count for what its remembered key meets, if it can be read. */
+  private checkKey(flow: Megaflow, ukey: Ukey): boolean {
+    if (ukey.checked || flow.stats.packets === ukey.pushed.packets) {
+      return true;
     }
-    // Packets not credited yet count for what the tables say now, even if the flow has to go.
+    ukey.checked = true;
+    const told = rememberedKey(flow, this.limits(), ukey.readsVlan);
+    if (told?.key.every((word, i) => word === flow.key[i])) {
+      return true;
+    }
+    const out = told === null ? null : this.translateAgain(flow, ukey, told);
+    this.unrefAll(out?.xout.recircIds ?? [], 0);
+    return out !== null;
+  }
+
+  /** What the remembered key of a flow meets now; its packets count for that. */
+  private translateAgain(flow: Megaflow, ukey: Ukey, told: RememberedKey | null) {
+    const { host } = this;
+    const found = xlateLookup(host.xcfg, host.recircs, this.dp.type, told?.key ?? flow.key);
+    ukey.checked = true;
     const xcache: XlateCache = [];
     ukey.xcache = xcache;
-    const xout = this.translate(found.xbridge, this.openflowKey(told.key, found.ofpInPort), {
-      packet: null,
-      stats: null,
-      xcache,
-      tcpFlags: flow.stats.tcpFlags,
-    });
-    const actions =
-      xout.slow === 0 ? xout.odp : this.slowPath(xout.slow, found.xbridge, found.ofpInPort);
+    if (told === null || typeof found === "string") {
+      return null;
+    }
+    const { tcpFlags } = flow.stats;
+    const how = { packet: null, stats: null, xcache, tcpFlags };
+    const key = this.openflowKey(told.key, found.ofpInPort);
+    return { told, found, xout: this.translate(found.xbridge, key, how) };
+  }
+
+  /** Translates a flow anew and takes over what changed; false if it must go. */
+  private retranslate(flow: Megaflow, ukey: Ukey): boolean {
+    const remembered = rememberedKey(flow, this.limits(), ukey.readsVlan);
+    // Packets not credited yet count for what the tables say now, even if the flow has to go.
+    const again = this.translateAgain(flow, ukey, remembered);
+    if (again === null) {
+      return false;
+    }
+    const { told, found, xout } = again;
+    const slow = told.isTooLittle ? xout.slow | SLOW.MATCH : xout.slow;
+    const actions = slow === 0 ? xout.odp : this.slowPath(slow, found.xbridge, found.ofpInPort);
     if (xout.avoidCaching || hasExtra(told.mask, xout.wc)) {
       this.unrefAll(xout.recircIds, 0);
       return false;
@@ -495,7 +481,7 @@ export class Udpif implements UpcallHandler {
       this.unrefAll(ukey.recircIds, 0);
       ukey.recircIds = xout.recircIds;
     }
-    ukey.slow = xout.slow;
+    ukey.slow = slow;
     flow.note = null;
     return true;
   }
@@ -531,6 +517,7 @@ export class Udpif implements UpcallHandler {
   private push(flow: Megaflow, ukey: Ukey): void {
     const { stats } = flow;
     const { pushed } = ukey;
+    this.checkKey(flow, ukey);
     const packets = stats.packets - pushed.packets;
     const bytes = stats.bytes - pushed.bytes;
     if (packets > 0 && ukey.xcache !== null) {
