@@ -24,7 +24,13 @@ export interface PacketPath {
   /** Brings the counters of datapath flows into rules, groups, ports and mirrors. */
   syncStats(): void;
   /** Runs the actions of a packet-out in a version of the tables. */
-  packetOut(bridge: Bridge, po: PacketOut, version: number): OfpErr | null;
+  packetOut(
+    bridge: Bridge,
+    po: PacketOut,
+    version: number,
+    /** Counts the bytes of the packet as the actions left it: tunnels make it longer. */
+    sent?: { bytes: number },
+  ): OfpErr | null;
   /**
    * Executes actions on a copy of a packet that is traced; what they would output is left out.
    * Answers why it failed, or null.

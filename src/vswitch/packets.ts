@@ -234,7 +234,12 @@ export class Packets implements PacketPath {
   /** Rules learn of their packets when the datapath is dumped, not when they are asked. */
   syncStats(): void {}
 
-  packetOut(bridge: Bridge, po: PacketOut, _version: number): OfpErr | null {
+  packetOut(
+    bridge: Bridge,
+    po: PacketOut,
+    _version: number,
+    sent?: { bytes: number },
+  ): OfpErr | null {
     const { vs } = this;
     const { dp, udpif } = this.pair(bridge.backer);
     const packet = PacketBuf.of(po.packet, getU(po.flowMetadata.flow, K.packet_type));
@@ -290,6 +295,9 @@ export class Packets implements PacketPath {
     }
     udpif.dpifLog?.executed(packet, flow, xout.odp);
     dp.execute(packet, xout.odp, flow);
+    if (sent !== undefined) {
+      sent.bytes += packet.size;
+    }
     return null;
   }
 

@@ -26,9 +26,8 @@ export function sendPacket(br: Bridge, xport: XPort, frame: PacketBuf, oam = fal
   const actions = oam ? [setOam(), output] : [output];
   const packet = frame.data().slice();
   const po = { packet, bufferId: NO_BUFFER, flowMetadata, actions };
-  br.vs.packets?.packetOut(br, po, br.ofproto.tablesVersion);
+  br.vs.packets?.packetOut(br, po, br.ofproto.tablesVersion, br.sent);
   br.sent.packets++;
-  br.sent.bytes += packet.length;
 }
 
 function setOam(): Action {
