@@ -199,8 +199,10 @@ export interface XPort {
   config: number;
   /** The link is up and nothing (bond, CFM, BFD, LACP) disables the port. */
   mayEnable: boolean;
-  /** Set for an OpenFlow tunnel port. */
+  /** Set for an OpenFlow tunnel port, unless another tunnel is just like it. */
   tunnel: TunnelPort | null;
+  /** An OpenFlow tunnel port, whether usable or not. */
+  isTunnel: boolean;
   ptMode: PtMode;
   /** Null where STP (RSTP) is off. */
   stp: SpanningState | null;

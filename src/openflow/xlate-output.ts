@@ -178,6 +178,10 @@ function outputToDatapath(
   let odpPort = xport.odpPort;
   let oldTunnel: Uint32Array | null = null;
   let native = false;
+  if (xport.tunnel === null && xport.isTunnel) {
+    report(ctx, "warn", "Tunneling decided against output");
+    return;
+  }
   if (xport.tunnel !== null) {
     oldTunnel = flow.slice(0, TUNNEL_WORDS);
     odpPort = tunnelOutput(ctx, xport);

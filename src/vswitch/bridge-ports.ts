@@ -79,6 +79,7 @@ function newXPort(br: Bridge, d: Device, ofpPort: number, odpPort: number): XPor
     config: 0,
     mayEnable: true,
     tunnel: null,
+    isTunnel: d.tunnel !== null && isTunnelType(d.type),
     // Patch ports take packets of any type.
     ptMode: d.tunnel?.ptMode ?? (d.type === "patch" ? "aware" : "legacy_l2"),
     stp: null,

@@ -149,6 +149,7 @@ export class TraceBed {
       cfm: null,
       bfd: null,
       lldp: false,
+      isTunnel: false,
       skbPriorities: new Map(),
       counters: { rxPackets: 0, rxBytes: 0, txPackets: 0, txBytes: 0 },
       addresses: [],
