@@ -8,6 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test, vi } from "vitest";
 import { replayMain } from "../../src/cli/replay.ts";
+import { traceMain } from "../../src/cli/trace.ts";
 import { parseIn, parseSenders } from "../../src/cli/replay-inputs.ts";
 import { captureName } from "../../src/cli/replay-outputs.ts";
 import { PcapngWriter, PcapReader, PcapWriter } from "../../src/io/pcap-file.ts";
@@ -31,7 +32,20 @@ interface Ran {
   readonly stderr: string;
 }
 
-async function replay(...args: string[]): Promise<Ran> {
+const replay = (...args: string[]) => run(replayMain, args);
+
+/** A class as `trace --pcap` shows it. */
+interface TracedClass {
+  readonly path: string;
+  readonly packets: number;
+  readonly bytes: number;
+  readonly first_packet: number;
+}
+
+async function run(
+  main: (args: readonly string[]) => Promise<number>,
+  args: readonly string[],
+): Promise<Ran> {
   const out = { stdout: "", stderr: "" };
   const spies = (["stdout", "stderr"] as const).map((name) =>
     vi.spyOn(process[name], "write").mockImplementation((text) => {
@@ -40,7 +54,7 @@ async function replay(...args: string[]): Promise<Ran> {
     }),
   );
   try {
-    return { status: await replayMain(args), ...out };
+    return { status: await main(args), ...out };
   } finally {
     for (const spy of spies) {
       spy.mockRestore();
@@ -425,7 +439,7 @@ describe("captures", () => {
 
 describe("reports", () => {
   test("two runs give the same bytes", async () => {
-    const run = async (name: string) => {
+    const once = async (name: string) => {
       const out = join(dir, name);
       const args = ["--from", `${NAT}/host`, ...NAT_IN, "--out-dir", out];
       const cov = [
@@ -444,7 +458,7 @@ describe("reports", () => {
         ...["info", "json"].map((e) => readFileSync(join(dir, `${name}.${e}`), "utf8")),
       ];
     };
-    expect(await run("once")).toEqual(await run("twice"));
+    expect(await once("once")).toEqual(await once("twice"));
   });
 
   test("coverage is a tracefile: dumps are sources, flows lines, tables functions", async () => {
@@ -476,6 +490,30 @@ describe("reports", () => {
     expect(k.stdout).toMatch(/^Packet 18:\nFlow: tcp,in_port=2,.*tp_dst=22/);
     expect(k.stdout).toContain("resume conntrack with ct_state=new|trk");
     expect(k.stdout).toContain("The forked pipeline will be resumed at table 1.");
+  });
+
+  test("path classes are those that tracing each kind of packet finds", async () => {
+    const flows = flowsFile([
+      "table=0, cookie=0x1,priority=9,udp,tp_src=0x0/0xfffc actions=resubmit(,1)",
+      "table=0, cookie=0x2,priority=8,udp,nw_dst=10.0.0.4/30 actions=dec_ttl,resubmit(,1),output:3",
+      "table=0, cookie=0x3,priority=7,in_port=1 actions=resubmit(,2)",
+      "table=1, cookie=0x4,priority=1,dl_dst=02:00:00:00:00:02 actions=output:2",
+      "table=1, cookie=0x5,priority=0 actions=drop",
+      "table=2, cookie=0x6,priority=5,udp,tp_src=0x10/0x10 actions=output:3,resubmit(,1)",
+    ]);
+    const frames = Array.from({ length: 400 }, (_, i) => {
+      const port = (i * 7) % 40;
+      return [i, udp(port, 2 + ((i * 13) % 6))] as const;
+    });
+    const capture = pcap(frames);
+    const r = await report("--from", flows, "--bridge", "br0", "--in", `1=${capture}`);
+    const host = ["--quiet", "--json", "--from", flows, "--bridge", "br0"];
+    const t = await run(traceMain, [...host, "--pcap", capture, "--in-port", "1"]);
+    const traced = (JSON.parse(t.stdout) as { classes: TracedClass[] }).classes;
+    const seen = (c: { path: string; packets: number; bytes: number; first_packet: number }) =>
+      `${c.path}: ${c.packets} ${c.bytes} ${c.first_packet}`;
+    expect(r.classes.map(seen).sort()).toEqual(traced.map(seen).sort());
+    expect(traced.length).toBeGreaterThan(5);
   });
 
   test("a flow that goes to a meter is delivered and lost", async () => {
