@@ -42,3 +42,26 @@ describe("links as Open vSwitch runs them", () => {
     });
   }
 });
+
+describe("time that passes by itself", () => {
+  it("is caught up with, timer by timer, while warped time is passed over", () => {
+    const fs = new MemoryFileSystem();
+    const clock = new ManualClock(1_000_000);
+    const vs = new VSwitch({ clock, rng: new SeededRng(1), fs });
+    const run = (line: string) => runCommandLine(vs, line.split(" ")).stdout;
+    run("ovs-vsctl add-br br0 -- set bridge br0 datapath_type=dummy");
+    run(
+      "ovs-vsctl add-port br0 p1 -- set interface p1 type=dummy cfm_mpid=1 options:tx_pcap=p1.pcap",
+    );
+    const sent = () => captured(fs, "p1.pcap").split("\n").length - 1;
+    expect(sent()).toBe(1);
+    clock.advance(10_000);
+    expect(run("ovs-appctl cfm/show")).toContain("next CCM tx: 0ms\n");
+    expect(sent()).toBe(11);
+    run("ovs-appctl time/warp 10000");
+    expect(sent()).toBe(12);
+    clock.advance(1500);
+    expect(run("ovs-appctl cfm/show")).toContain("next CCM tx: 500ms\n");
+    expect(sent()).toBe(13);
+  });
+});
