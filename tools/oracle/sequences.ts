@@ -24,6 +24,50 @@ export function sequenceKind(k: SequenceKind): Kind {
   };
 }
 
+/** What one side shows in each look of a sequence, on a switch that is set up for it. */
+export async function observe(k: SequenceKind, s: Sequence, side: Side): Promise<string[]> {
+  await side.stopClock();
+  for (const line of k.setup) {
+    await side.run(words(line));
+  }
+  const seen: string[] = [];
+  let moved: Step["do"] | null = null;
+  for (const step of [...k.reset, ...s.steps]) {
+    if (moved !== null && moved !== step.do) {
+      await side.settle();
+    }
+    moved = step.do === "look" ? null : step.do;
+    if (step.do === "look") {
+      await side.settle();
+      seen.push(await lookAt(k, side));
+    } else if (step.do === "frame") {
+      await side.frame(step.port, step.hex);
+    } else if (step.do === "warp") {
+      await side.warp(step.ms);
+    } else {
+      await side.run(words(step.line), stdinOf(step));
+    }
+  }
+  return seen;
+}
+
+async function lookAt(k: SequenceKind, side: Side): Promise<string> {
+  let text = "";
+  for (const port of k.captures) {
+    for (const hex of side.captured(`${port}.pcap`)) {
+      text += `${port} ${k.neutralFrame?.(hex) ?? hex}\n`;
+    }
+  }
+  for (const l of k.looks) {
+    const plain = (t: string) => inOrder(l, l.neutral?.(t) ?? t);
+    text += `${l.line}\n${whole(await side.run(words(l.line)), plain)}\n`;
+  }
+  return text;
+}
+
+const stdinOf = (step: { readonly input?: readonly string[] }): string =>
+  (step.input ?? []).map((l) => `${l}\n`).join("");
+
 const words = (line: string): string[] => line.split(" ").filter((w) => w !== "");
 
 async function compare(
@@ -62,8 +106,7 @@ async function compareStep(step: Step, real: Side, ours: Side): Promise<string |
       await Promise.all([real.warp(step.ms), ours.warp(step.ms)]);
       return null;
     case "run": {
-      const stdin = (step.input ?? []).map((l) => `${l}\n`).join("");
-      return compareAnswers(words(step.line), stdin, real, ours, withoutIds);
+      return compareAnswers(words(step.line), stdinOf(step), real, ours, withoutIds);
     }
     case "look":
       return null;
@@ -168,8 +211,7 @@ function stepScript(step: Step): string[] {
     case "warp":
       return [`ovs-appctl time/warp ${step.ms}`];
     case "run": {
-      const stdin = (step.input ?? []).map((l) => `${l}\n`).join("");
-      return [shellLine(words(step.line), stdin), "ovs-appctl revalidator/wait"];
+      return [shellLine(words(step.line), stdinOf(step)), "ovs-appctl revalidator/wait"];
     }
     case "look":
       return [];
