@@ -12,6 +12,7 @@ import {
   flows,
   flowsOf,
   LOOK,
+  macsOf,
   run,
   type Sequence,
   type SequenceKind,
@@ -134,7 +135,7 @@ export const BOND: SequenceKind = {
   looks: [
     { line: "ovs-appctl dpctl/dump-flows", order: "lines" },
     { line: "ovs-appctl bond/show bd", order: "exact" },
-    { line: "ovs-appctl fdb/show br0", order: "exact" },
+    macsOf("br0"),
     flowsOf("br0"),
     { line: "ovs-ofctl dump-ports br0", order: "exact" },
   ],

@@ -10,6 +10,7 @@ import {
   flows,
   flowsOf,
   LOOK,
+  macsOf,
   run,
   type Sequence,
   type SequenceKind,
@@ -249,8 +250,8 @@ export const NORMAL: SequenceKind = {
   captures: [...PORTS, ...FAR_PORTS],
   looks: [
     { line: "ovs-appctl dpctl/dump-flows", order: "lines" },
-    { line: "ovs-appctl fdb/show br0", order: "exact" },
-    { line: "ovs-appctl fdb/show br1", order: "exact" },
+    macsOf("br0"),
+    macsOf("br1"),
     { line: "ovs-appctl mdb/show br0", order: "exact" },
     { line: "ovs-appctl fdb/stats-show br0", order: "exact" },
     flowsOf("br0"),

@@ -78,3 +78,11 @@ export interface SequenceKind {
 export function flowsOf(bridge: string): Look {
   return { line: `ovs-ofctl -O OpenFlow15 dump-flows ${bridge}`, order: "lines" };
 }
+
+/**
+ * The MAC table of a bridge. Entries are in the order of their last use, and revalidators credit the
+ * uses by megaflows in the order of a hash table.
+ */
+export function macsOf(bridge: string): Look {
+  return { line: `ovs-appctl fdb/show ${bridge}`, order: "lines" };
+}
