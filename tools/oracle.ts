@@ -1,4 +1,4 @@
-// `npm run oracle -- [--runs N] [--seed S] [--kind NAME[,NAME]]`: random scenarios through the live
+// `npm run oracle -- [--runs N] [--minutes M] [--seed S] [--kind NAME[,NAME]]`: random scenarios through the live
 // Open vSwitch and through ours; everything that either prints or sends has to be the same.
 //
 // The kinds take turns; each has its own pair of switches, started when it is first drawn. Each run
@@ -27,6 +27,8 @@ const { values } = parseArgs({
     runs: { type: "string", default: "200" },
     seed: { type: "string" },
     kind: { type: "string" },
+    /** Ends after so many minutes, whatever `runs` is. */
+    minutes: { type: "string" },
     /** Runs one saved case (JSON) instead; --kind tells of which kind it is. */
     case: { type: "string" },
     /** Compares Open vSwitch with itself, to see that a scenario has one answer. */
@@ -113,9 +115,13 @@ interface Tally {
 
 async function runAll(kinds: readonly Kind[], seed: number, runs: number): Promise<boolean> {
   const pairs = new Map(kinds.map((k) => [k, new Pair(k)]));
+  const endMs =
+    values.minutes === undefined
+      ? Number.POSITIVE_INFINITY
+      : Date.now() + Number(values.minutes) * 60_000;
   const tallies = new Map(kinds.map((k): [Kind, Tally] => [k, emptyTally()]));
   try {
-    for (let i = 0; i < runs; i++) {
+    for (let i = 0; i < runs && Date.now() < endMs; i++) {
       const kind = kinds[i % kinds.length] as Kind;
       const [pair, tally] = [pairs.get(kind) as Pair, tallies.get(kind) as Tally];
       const s = drawn(kind, seed, i);
