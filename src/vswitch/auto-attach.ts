@@ -96,12 +96,14 @@ export function configureAutoAttach(br: Bridge, row: Row): void {
   aa.ofBridge.set(br.name, has);
   for (const [isid, m] of has) {
     if (!wanted.has(isid)) {
+      vs.log.info("bridge", `Deleting isid=${isid}, vlan=${m.vlan}`);
       has.delete(isid);
       unregister(aa, m);
     }
   }
   for (const [isid, vlan] of wanted) {
     if (!has.has(isid)) {
+      vs.log.info("bridge", `Adding isid=${isid}, vlan=${vlan}`);
       const m = { isid, vlan };
       has.set(isid, m);
       aa.mappings.set(isid, m);
