@@ -20,7 +20,8 @@ const CLEAN: readonly string[] = [
 /** The daemon writes its log from several threads; after this it has. */
 const LOG_SETTLES_MS = 40;
 /** Lines about the machine, TLS libraries, connections that only one side makes, addresses. */
-const ELSEWHERE = /^(?:stream_ssl|rconn|in_band|fail_open|coverage|socket_util|netdev_linux|ovs_lldp)\b/;
+const ELSEWHERE =
+  /^(?:stream_ssl|rconn|in_band|fail_open|coverage|socket_util|netdev_linux|ovs_lldp)\b/;
 
 async function clean(side: Side): Promise<void> {
   for (const line of CLEAN) {
