@@ -1,4 +1,5 @@
-// Records what the real Open vSwitch prints for the scripts in examples/, beside each of them:
+// Records what the real Open vSwitch prints for the scripts in examples/ and test/golden/stories/,
+// beside each of them:
 // `node tools/run.mjs tools/record-examples.ts [NAME...]`. Needs Open vSwitch, as the oracle does.
 //
 // Each script runs in a real shell with the real tools and a switch of its own. Recorded texts are
@@ -7,16 +8,18 @@
 import { readdirSync, writeFileSync } from "node:fs";
 import { RealOvs } from "./oracle/real-ovs.ts";
 
-const DIR = "examples";
+const DIRS = ["examples", "test/golden/stories"];
 
 const wanted = process.argv.slice(2);
-const names = readdirSync(DIR).filter((f) => f.endsWith(".sh"));
+const names = DIRS.flatMap((dir) => readdirSync(dir).map((f) => `${dir}/${f}`)).filter((f) =>
+  f.endsWith(".sh"),
+);
 for (const name of names.filter((n) => wanted.length === 0 || wanted.some((w) => n.includes(w)))) {
   const ovs = new RealOvs();
   try {
     await ovs.start();
-    const { exit, stdout } = await ovs.script(`${DIR}/${name}`);
-    writeFileSync(`${DIR}/${name.replace(/\.sh$/, ".txt")}`, stdout);
+    const { exit, stdout } = await ovs.script(name);
+    writeFileSync(name.replace(/\.sh$/, ".txt"), stdout);
     console.log(`${name}: ${stdout.split("\n").length - 1} lines, exit status ${exit}`);
   } finally {
     ovs.stop();
