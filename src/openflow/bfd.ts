@@ -435,13 +435,13 @@ export class Bfd {
   private setStateLog(from: BfdState, to: BfdState, fromDiag: number, toDiag: number): void {
     const states = `${bfdStateName(from)}->${bfdStateName(to)}`;
     const diags = `"${bfdDiagName(fromDiag)}"->"${bfdDiagName(toDiag)}"`;
-    const text = `${this.name}: BFD state change: ${states} ${diags}.\n${bfdDetails(this)}`;
+    const text = () => `${this.name}: BFD state change: ${states} ${diags}.\n${bfdDetails(this)}`;
     this.env.log("info", text, LIMIT);
   }
 
   private logPacket(level: "dbg" | "info" | "warn", m: BfdPacket, text: string): void {
-    const what = `${this.name}: ${text}.${bfdPacketText(m)}`;
-    this.env.log(level, what + bfdDetails(this), LIMIT);
+    const what = () => `${this.name}: ${text}.${bfdPacketText(m)}${bfdDetails(this)}`;
+    this.env.log(level, what, LIMIT);
   }
 
   /** Whether the link may carry traffic; notes a flap if that changed. */

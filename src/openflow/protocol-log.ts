@@ -10,4 +10,9 @@ export interface LogLimit {
   readonly burst: number;
 }
 
-export type ProtocolLog = (level: LogLevel, text: string, limit?: LogLimit) => void;
+/** A text that takes time to write may be given as a function, asked only if it is shown. */
+export type ProtocolLog = (
+  level: LogLevel,
+  text: string | (() => string),
+  limit?: LogLimit,
+) => void;

@@ -5,7 +5,11 @@ import type { ProtocolLog } from "../openflow/protocol-log.ts";
 import type { VSwitch } from "./vswitch.ts";
 
 export function protocolLog(vs: VSwitch, module: LogModule): ProtocolLog {
-  return (level, text, limit) => {
+  return (level, what, limit) => {
+    if (!vs.log.enabled(module, level)) {
+      return;
+    }
+    const text = typeof what === "string" ? what : what();
     if (limit === undefined) {
       vs.log.log(module, level, text);
     } else {
