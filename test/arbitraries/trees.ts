@@ -47,13 +47,14 @@ function addBridge(i: number, s: BridgeSettings): string[] {
   return ["ovs-vsctl", "add-br", `br${i}`, ...set];
 }
 
-function addLink(i: number, { a, b, cost: c, priority: p }: Link): string[] {
+/** One end after the other: what one transaction adds comes in the order of random UUIDs. */
+function addLink(i: number, { a, b, cost: c, priority: p }: Link): string[][] {
   const end = (br: number, name: string, peer: string) =>
-    `add-port br${br} ${name} -- set interface ${name} type=patch options:peer=${peer}`;
+    `ovs-vsctl add-port br${br} ${name} -- set interface ${name} type=patch options:peer=${peer}`;
   const [x, y] = [`l${i}a`, `l${i}b`];
   const costs = c === null ? "" : ` -- set port ${x} other_config:stp-path-cost=${c}`;
   const priorities = p === null ? "" : ` -- set port ${y} other_config:stp-port-priority=${p}`;
-  return words(`ovs-vsctl ${end(a, x, y)} -- ${end(b, y, x)}${costs}${priorities}`);
+  return [words(end(a, x, y) + costs), words(end(b, y, x) + priorities)];
 }
 
 function steps(bridges: number, ports: readonly string[]): fc.Arbitrary<string[]> {
@@ -106,7 +107,7 @@ export const treeSession: fc.Arbitrary<TreeSession> = fc
     return fc.array(steps(n, ports), { minLength: 3, maxLength: 10 }).map((doing) => ({
       lines: [
         ...bridges.map((s, i) => addBridge(i, s)),
-        ...links.map((l, i) => addLink(i, l)),
+        ...links.flatMap((l, i) => addLink(i, l)),
         ...bridges.map((_, i) => words(`ovs-vsctl set bridge br${i} stp_enable=true`)),
         ...doing,
       ],
