@@ -3,7 +3,8 @@
 // Two places of a fixed table are asked, both chosen by a hash of the packet's addresses and ports,
 // and the whole key is compared. Keys lie one after the other in one typed array, without the words
 // that a received packet leaves 0: metadata and registers of OpenFlow, and the tunnel's unless there
-// is one. Hashes are signed 32-bit numbers, which V8 keeps without allocating.
+// is one. Their words are in an order of their own, so that those of a usual packet lie together.
+// Hashes are signed 32-bit numbers, which V8 keeps without allocating.
 // ovs: lib/dpif-netdev-private-dfc.h emc_lookup, lib/dpif-netdev.c emc_insert.
 
 import { ETH_TYPE } from "../packet/ethernet.ts";
@@ -25,17 +26,16 @@ const FIRST_WORD = K.skb_priority.word;
 const WORDS = KEY_WORDS - FIRST_WORD;
 const DL_TYPE = K.dl_type.word;
 const S_DL_TYPE = K.dl_type.shift;
-const CT = K.ct_state.word - FIRST_WORD;
 
-/** Places, from FIRST_WORD on, of the words that hold some slots. */
-function wordsOf(slots: readonly Slot[]): Uint8Array {
+/** The words that hold some slots, in their order. */
+function wordsOf(slots: readonly Slot[]): number[] {
   const words = new Set<number>();
   for (const s of slots) {
     for (let i = 0; i < s.words; i++) {
-      words.add(s.word + i - FIRST_WORD);
+      words.add(s.word + i);
     }
   }
-  return Uint8Array.from([...words].sort((a, b) => a - b));
+  return [...words].sort((a, b) => a - b);
 }
 
 /**
@@ -64,7 +64,18 @@ const IPV4_WORDS = wordsOf([
 ]);
 /** What a connection adds. */
 const IPV4_CT_WORDS = wordsOf([K.ct_mark, K.ct_label, K.ct_nw_src, K.ct_nw_dst, K.ct_tp_src]);
-const ALL_WORDS = Uint8Array.from({ length: WORDS }, (_, i) => i);
+/** The words of the key in the order in which they are kept. */
+const ORDER = Uint8Array.from(
+  new Set([
+    ...IPV4_WORDS,
+    ...IPV4_CT_WORDS,
+    ...Array.from({ length: WORDS }, (_, i) => FIRST_WORD + i),
+  ]),
+);
+const IPV4_END = IPV4_WORDS.length;
+const IPV4_CT_END = IPV4_END + IPV4_CT_WORDS.length;
+/** Where the word with ct_state is kept. */
+const CT = ORDER.indexOf(K.ct_state.word);
 
 export class ExactMatchCache {
   private readonly flows: (Megaflow | null)[] = new Array<Megaflow | null>(EMC_ENTRIES).fill(null);
@@ -105,7 +116,7 @@ export class ExactMatchCache {
     this.hashes[victim] = hash;
     const at = victim * WORDS;
     for (let i = 0; i < WORDS; i++) {
-      this.keys[at + i] = key[FIRST_WORD + i] as number;
+      this.keys[at + i] = key[ORDER[i] as number] as number;
     }
     this.tunnelled[victim] = hasTunnel(key) ? key.slice() : null;
   }
@@ -118,12 +129,9 @@ export class ExactMatchCache {
     }
     const at = i * WORDS;
     if ((key[DL_TYPE] as number) >>> S_DL_TYPE !== ETH_TYPE.IP) {
-      return sameAt(keys, at, key, ALL_WORDS);
+      return sameUpTo(WORDS, keys, at, key);
     }
-    return (
-      sameAt(keys, at, key, IPV4_WORDS) &&
-      (keys[at + CT] === 0 || sameAt(keys, at, key, IPV4_CT_WORDS))
-    );
+    return sameUpTo(keys[at + CT] === 0 ? IPV4_END : IPV4_CT_END, keys, at, key);
   }
 }
 
@@ -131,12 +139,11 @@ function indexOf(hash: number, probe: number): number {
   return (hash >>> (PROBE_SHIFT * probe)) & (EMC_ENTRIES - 1);
 }
 
-/** Compares the words in question; all of them, as they differ but rarely. */
-function sameAt(keys: Uint32Array, at: number, key: FlowKey, words: Uint8Array): boolean {
+/** Compares the first `end` words that are kept; all of them, as they differ but rarely. */
+function sameUpTo(end: number, keys: Uint32Array, at: number, key: FlowKey): boolean {
   let diff = 0;
-  for (let i = 0; i < words.length; i++) {
-    const w = words[i] as number;
-    diff |= (keys[at + w] as number) ^ (key[FIRST_WORD + w] as number);
+  for (let i = 0; i < end; i++) {
+    diff |= (keys[at + i] as number) ^ (key[ORDER[i] as number] as number);
   }
   return diff === 0;
 }

@@ -22,6 +22,8 @@ import { isSimpleMask } from "./simple-match.ts";
 const SORT_EVERY = 4096;
 /** Subtables that hash their words themselves before all summands are computed. */
 const ALONE = 3;
+/** So many subtables are sorted in place; more of them at the price of some memory. */
+const IN_PLACE_MAX = 256;
 const FIRST_SLOTS = 64;
 /** Few collisions, since most probes are of subtables that have no such flow. */
 const SLOTS_PER_FLOW = 4;
@@ -121,12 +123,24 @@ export class MegaflowTable {
     return f;
   }
 
-  /** Subtables with many hits come first. */
+  /** Subtables with many hits come first; equals stay in their order. */
   private sort(): void {
     this.untilSort = SORT_EVERY;
-    this.subtables.sort((a, b) => b.hits - a.hits);
-    for (const t of this.subtables) {
-      t.hits >>>= 1;
+    const { subtables } = this;
+    const n = subtables.length;
+    if (n > IN_PLACE_MAX) {
+      subtables.sort((a, b) => b.hits - a.hits);
+    }
+    for (let i = 1; i < n && n <= IN_PLACE_MAX; i++) {
+      const t = subtables[i] as MaskSubtable;
+      let at = i;
+      for (; at > 0 && (subtables[at - 1] as MaskSubtable).hits < t.hits; at--) {
+        subtables[at] = subtables[at - 1] as MaskSubtable;
+      }
+      subtables[at] = t;
+    }
+    for (let i = 0; i < n; i++) {
+      (subtables[i] as MaskSubtable).hits >>>= 1;
     }
     this.flatten();
   }
