@@ -1,5 +1,6 @@
-// `npm run oracle -- [--runs N] [--minutes M] [--seed S] [--kind NAME[,NAME]]`: random scenarios through the live
-// Open vSwitch and through ours; everything that either prints or sends has to be the same.
+// `npm run oracle -- [--runs N] [--minutes M] [--seed S] [--kind NAME[,NAME]]`: random scenarios
+// through the live Open vSwitch and through ours; everything that either prints or sends has to be
+// the same.
 //
 // The kinds take turns; each has its own pair of switches, started when it is first drawn. Each run
 // draws a seed of its own unless told one, and prints it. A difference has to show again on fresh

@@ -137,7 +137,7 @@ export const BOND: SequenceKind = {
     { line: "ovs-appctl bond/show bd", order: "exact" },
     macsOf("br0"),
     flowsOf("br0"),
-    { line: "ovs-ofctl dump-ports br0", order: "exact" },
+    { line: "ovs-ofctl -O OpenFlow13 dump-ports br0", order: "exact" },
   ],
   sequence,
 };

@@ -244,7 +244,7 @@ export const CONNTRACK: SequenceKind = {
     { line: "ovs-appctl dpctl/ipf-get-status", order: "exact" },
     { line: "ovs-appctl dpctl/ct-get-limits", order: "lines" },
     flowsOf("br0"),
-    { line: "ovs-ofctl dump-ports br0", order: "exact" },
+    { line: "ovs-ofctl -O OpenFlow13 dump-ports br0", order: "exact" },
   ],
   sequence,
 };

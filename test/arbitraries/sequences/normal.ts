@@ -205,10 +205,10 @@ function modPort(d: Draw, port: string): Step[] {
     ["no-receive", "receive"],
   ]) as [string, string];
   return [
-    run(`ovs-ofctl mod-port br0 ${port} ${off}`),
+    run(`ovs-ofctl -O OpenFlow13 mod-port br0 ${port} ${off}`),
     ...d.many(1, 3, () => hostFrame(d, d.pick(PORTS), VLANS)),
     LOOK,
-    run(`ovs-ofctl mod-port br0 ${port} ${on}`),
+    run(`ovs-ofctl -O OpenFlow13 mod-port br0 ${port} ${on}`),
   ];
 }
 
@@ -255,8 +255,8 @@ export const NORMAL: SequenceKind = {
     { line: "ovs-appctl mdb/show br0", order: "exact" },
     { line: "ovs-appctl fdb/stats-show br0", order: "exact" },
     flowsOf("br0"),
-    { line: "ovs-ofctl dump-ports br0", order: "exact" },
-    { line: "ovs-ofctl dump-ports br1", order: "exact" },
+    { line: "ovs-ofctl -O OpenFlow13 dump-ports br0", order: "exact" },
+    { line: "ovs-ofctl -O OpenFlow13 dump-ports br1", order: "exact" },
   ],
   sequence,
 };

@@ -2,8 +2,7 @@
 // timeouts, packet-outs, flow changes between frames. Values come from small pools so that frames
 // meet flows and come back through tables that earlier frames have changed.
 //
-// Random or undefined in Open vSwitch, and therefore not drawn: sampling with a probability below
-// one, select groups whose hash has a random basis, buckets of equal weight without a method.
+// Random in Open vSwitch, and therefore not drawn: sampling with a probability below one.
 
 import { perhapsDamaged } from "./damage-frame.ts";
 import { type Draw, story } from "./draw.ts";
@@ -422,7 +421,8 @@ function groupsOf(d: Draw): string[] {
       const watch = type === "ff" ? `watch_port:${i + 1},` : "";
       return `bucket=${weight}${watch}actions=${bucketActions()},output:${d.range(1, 4)}`;
     });
-    const method = type === "select" ? `,selection_method=hash,fields(${d.pick(HASH_FIELDS)})` : "";
+    const hash = `,selection_method=hash,fields(${d.pick(HASH_FIELDS)})`;
+    const method = type === "select" ? d.pick([hash, hash, ",selection_method=dp_hash", ""]) : "";
     return `group_id=${id},type=${type}${method},${buckets.join(",")}`;
   });
 }
@@ -503,7 +503,18 @@ function event(d: Draw): Step[] {
       ],
     ],
     [1, () => [run("ovs-appctl revalidator/purge")]],
+    [2, () => fragments(d)],
   ]);
+}
+
+/** Another way to treat fragments, for some frames. */
+function fragments(d: Draw): Step[] {
+  return [
+    run(`ovs-ofctl -O OpenFlow13 set-frags br0 ${d.pick(["drop", "nx-match"])}`),
+    ...d.many(2, 5, () => traffic(d)).flat(),
+    LOOK,
+    run("ovs-ofctl -O OpenFlow13 set-frags br0 normal"),
+  ];
 }
 
 function hex(bytes: Uint8Array): string {
@@ -569,7 +580,7 @@ export const PIPELINE: SequenceKind = {
     flowsOf("br1"),
     { line: "ovs-ofctl -O OpenFlow15 dump-group-stats br0", order: "lines" },
     { line: "ovs-ofctl -O OpenFlow15 meter-stats br0", order: "lines" },
-    { line: "ovs-ofctl dump-ports br0", order: "exact" },
+    { line: "ovs-ofctl -O OpenFlow13 dump-ports br0", order: "exact" },
   ],
   sequence,
 };

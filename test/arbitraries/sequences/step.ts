@@ -17,6 +17,11 @@ export interface Sequence {
 
 export const LOOK: Step = { do: "look" };
 
+/**
+ * A command line. ovs-ofctl is to speak OpenFlow 1.3 or later: as long as a connection of an older
+ * version is there, Open vSwitch sends what no flow matches to the controller, and it does not see
+ * at once that ovs-ofctl has gone.
+ */
 export function run(line: string, input?: readonly string[]): Step {
   return input === undefined ? { do: "run", line } : { do: "run", line, input };
 }
@@ -40,7 +45,7 @@ export function warp(ms: number): Step {
  */
 export function flows(bridge: string, lines: readonly string[], version = "OpenFlow15"): Step[] {
   return [
-    run(`ovs-ofctl del-flows ${bridge}`),
+    run(`ovs-ofctl -O OpenFlow15 del-flows ${bridge}`),
     warp(10),
     run(`ovs-ofctl -O ${version} add-flows ${bridge} -`, lines),
   ];

@@ -442,8 +442,8 @@ export const TUNNEL: SequenceKind = {
         `ovs-vsctl add-port br0 ${t.name} -- set interface ${t.name} ofport_request=${ofport(i)}` +
         ` type=${t.type} options:remote_ip=${t.remote}${t.remote === "flow" ? " options:key=flow" : ""}`,
     ),
-    ...LAYER3.map((name) => `ovs-ofctl mod-port br0 ${name} no-flood`),
-    "ovs-ofctl add-tlv-map br0 {class=0x102,type=0x80,len=4}->tun_metadata0," +
+    ...LAYER3.map((name) => `ovs-ofctl -O OpenFlow13 mod-port br0 ${name} no-flood`),
+    "ovs-ofctl -O OpenFlow13 add-tlv-map br0 {class=0x102,type=0x80,len=4}->tun_metadata0," +
       "{class=0x103,type=0,len=8}->tun_metadata1",
   ],
   reset: [
@@ -468,8 +468,8 @@ export const TUNNEL: SequenceKind = {
     macsOf("br-phy"),
     flowsOf("br0"),
     flowsOf("br-phy"),
-    { line: "ovs-ofctl dump-ports br0", order: "exact" },
-    { line: "ovs-ofctl dump-ports br-phy", order: "exact" },
+    { line: "ovs-ofctl -O OpenFlow13 dump-ports br0", order: "exact" },
+    { line: "ovs-ofctl -O OpenFlow13 dump-ports br-phy", order: "exact" },
   ],
   sequence,
 };
