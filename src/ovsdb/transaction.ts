@@ -168,7 +168,9 @@ export class Transaction {
    * goes only if nothing refers to it at commit (ovs: ovsdb_idl_txn_delete).
    */
   release(table: string, uuid: Uuid): void {
-    if (this.db.table(table).schema.isRoot) {
+    const isNew = this.touched.get(uuid)?.old === undefined && this.touched.has(uuid);
+    // A row of this transaction is not even sent: what refers to it refers to nothing.
+    if (isNew || this.db.table(table).schema.isRoot) {
       this.delete(table, uuid);
     } else {
       this.touch(table, uuid);

@@ -32,14 +32,18 @@ async function clean(side: Side): Promise<void> {
 const UUID = /\b[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b/g;
 
 function sorted(text: string): string {
-  return text
-    .replace(UUID, "UUID")
-    .replace(/\b(?:[0-9a-f]{2}:){5}[0-9a-f]{2}\b/g, "MAC")
-    .replace(/\b[0-9a-f]{16}\b/g, "DPID")
-    .replace(/^\d{4}-\d\d-\d\dT[\d:.]+Z\|\d{5}\|/gm, "*|")
-    .split("\n")
-    .sort()
-    .join("\n");
+  return (
+    text
+      .replace(UUID, "UUID")
+      .replace(/\b(?:[0-9a-f]{2}:){5}[0-9a-f]{2}\b/g, "MAC")
+      .replace(/\b[0-9a-f]{16}\b/g, "DPID")
+      // Counts on from earlier sessions, after which one side may have been started anew.
+      .replace(/\b(cur_cfg|next_cfg)( *: )\d+/g, "$1$2*")
+      .replace(/^\d{4}-\d\d-\d\dT[\d:.]+Z\|\d{5}\|/gm, "*|")
+      .split("\n")
+      .sort()
+      .join("\n")
+  );
 }
 
 function whole({ exit, stdout, stderr }: Answer): string {
