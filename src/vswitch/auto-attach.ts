@@ -14,7 +14,7 @@ import { type AaVlanChange, Lldp } from "../openflow/lldp.ts";
 import type { Row } from "../ovsdb/database.ts";
 import { setDatum } from "../ovsdb/datum.ts";
 import { PacketBuf } from "../packet/packet.ts";
-import type { Bridge, Iface } from "./bridge.ts";
+import type { Bridge, BridgePort, Iface } from "./bridge.ts";
 import { macOf } from "./device.ts";
 import type { PortProtocol } from "./port-protocols.ts";
 import { sendPacket } from "./send-packet.ts";
@@ -122,8 +122,10 @@ function unregister(aa: AutoAttach, m: Mapping): void {
   }
 }
 
-/** Gives ports the VLANs that are queued for them, once in a while. */
-export function refreshAutoAttach(vs: VSwitch): void {
+type ConfigurePort = (br: Bridge, port: BridgePort, row: Row) => void;
+
+/** Gives ports the VLANs that are queued for them, once in a while, and configures those ports. */
+export function refreshAutoAttach(vs: VSwitch, configure: ConfigurePort): void {
   const aa = vs.autoAttach;
   const nowMs = vs.clock.nowMs();
   if (nowMs < aa.refreshMs) {
@@ -135,22 +137,23 @@ export function refreshAutoAttach(vs: VSwitch): void {
   if (br === undefined || changes.length === 0) {
     return;
   }
-  const done = changes.map((c) => changeTrunks(br, c));
-  if (done.includes(true)) {
-    vs.reconfigure();
+  for (const c of changes) {
+    const port = br.ports.get(c.port);
+    const row = port === undefined ? undefined : changeTrunks(br, port, c);
+    if (port !== undefined && row !== undefined) {
+      configure(br, port, row);
+      vs.packets?.needRevalidate();
+    }
   }
 }
 
-/** True if the trunks of a port had to change. */
-function changeTrunks(br: Bridge, { port, vlan, add }: AaVlanChange): boolean {
-  const uuid = br.ports.get(port)?.rowUuid;
-  const row = uuid === undefined ? undefined : br.vs.db.row("Port", uuid);
-  if (uuid === undefined || row === undefined) {
-    return false;
-  }
-  const trunks = row.get("trunks").keys.map(Number);
-  if (trunks.includes(vlan) === add) {
-    return false;
+/** The row of a port whose trunks had to change, as it is then. */
+function changeTrunks(br: Bridge, port: BridgePort, { vlan, add }: AaVlanChange): Row | undefined {
+  const uuid = port.rowUuid;
+  const row = br.vs.db.row("Port", uuid);
+  const trunks = row?.get("trunks").keys.map(Number) ?? [];
+  if (row === undefined || trunks.includes(vlan) === add) {
+    return undefined;
   }
   const now = add ? [...trunks, vlan] : trunks.filter((t) => t !== vlan);
   const w = new StatusWriter(br.vs);
@@ -159,7 +162,7 @@ function changeTrunks(br: Bridge, { port, vlan, add }: AaVlanChange): boolean {
   }
   w.put("Port", uuid, "trunks", setDatum(now.map(BigInt)));
   w.commit();
-  return true;
+  return br.vs.db.row("Port", uuid);
 }
 
 /** LLDP in the list of protocols: Open vSwitch runs it with CFM and BFD. */

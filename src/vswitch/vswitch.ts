@@ -30,6 +30,7 @@ import { wireNativeTunnels } from "./native-wiring.ts";
 import { logTunnelPacket } from "./packet-log.ts";
 import type { PacketPath } from "./packet-path.ts";
 import { Packets } from "./packets.ts";
+import { configurePort } from "./port-config.ts";
 import { nextWakeMs } from "./port-protocols.ts";
 import { Monitor } from "./protocol-monitor.ts";
 import { DEFAULT_SETTINGS, reconfigure, type SwitchSettings } from "./reconfigure.ts";
@@ -353,6 +354,6 @@ export class VSwitch {
     this.coverage.run(nowMs);
     this.recircs.run(nowMs);
     this.status.run();
-    refreshAutoAttach(this);
+    refreshAutoAttach(this, configurePort);
   }
 }
