@@ -1,124 +1,33 @@
 // The replay command: the gateway that the real switch was recorded at, merging, every format of
-// captures, timeouts, coverage, bad input, and that two runs give the same bytes.
+// captures, timeouts, coverage, and that two runs give the same bytes.
 //
 // examples/replay was recorded with `node tools/run.mjs tools/record-replay.ts`.
 
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, describe, expect, test, vi } from "vitest";
-import { replayMain } from "../../src/cli/replay.ts";
+import { describe, expect, test } from "vitest";
 import { traceMain } from "../../src/cli/trace.ts";
-import { parseIn, parseSenders } from "../../src/cli/replay-inputs.ts";
-import { captureName } from "../../src/cli/replay-outputs.ts";
 import { PcapngWriter, PcapReader, PcapWriter } from "../../src/io/pcap-file.ts";
-import { concatBytes, formatHex, parseHex, putU32le } from "../../src/lib/bytes.ts";
+import { concatBytes, formatHex, putU32le } from "../../src/lib/bytes.ts";
 import { pcapngInterface, pcapngPacket, pcapngSection } from "../../src/packet/pcap-format.ts";
 import type { FullReport } from "../../src/vswitch/replay/replay-text.ts";
 import { frame } from "../../tools/replay-frames.ts";
-import { problems, type Schema } from "../json-schema.ts";
-
-const dir = mkdtempSync(join(tmpdir(), "tablewalk-replay-"));
-afterAll(() => rmSync(dir, { recursive: true, force: true }));
-
-const NAT = "examples/replay";
-const NAT_IN = ["lan", "wan", "dmz"].flatMap((p) => ["--in", `${p}=${NAT}/${p}.pcap`]);
-const SCHEMA = JSON.parse(readFileSync("docs/replay.schema.json", "utf8")) as Schema;
-const T0 = 1_700_000_000;
-
-interface Ran {
-  readonly status: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-const replay = (...args: string[]) => run(replayMain, args);
-
-/** A class as `trace --pcap` shows it. */
-interface TracedClass {
-  readonly path: string;
-  readonly packets: number;
-  readonly bytes: number;
-  readonly first_packet: number;
-}
-
-async function run(
-  main: (args: readonly string[]) => Promise<number>,
-  args: readonly string[],
-): Promise<Ran> {
-  const out = { stdout: "", stderr: "" };
-  const spies = (["stdout", "stderr"] as const).map((name) =>
-    vi.spyOn(process[name], "write").mockImplementation((text) => {
-      out[name] += String(text);
-      return true;
-    }),
-  );
-  try {
-    return { status: await main(args), ...out };
-  } finally {
-    for (const spy of spies) {
-      spy.mockRestore();
-    }
-  }
-}
-
-async function report(...args: string[]): Promise<FullReport> {
-  const r = await replay("--json", "--quiet", ...args);
-  const data = JSON.parse(r.stdout) as FullReport;
-  expect(problems(SCHEMA, JSON.parse(r.stdout) as Schema)).toEqual([]);
-  return data;
-}
-
-let files = 0;
-function file(content: string | Uint8Array, ext = "pcap"): string {
-  const path = join(dir, `f${++files}.${ext}`);
-  writeFileSync(path, content);
-  return path;
-}
-
-/** A UDP frame whose ports tell frames apart; dst 10.0.0.`host`. */
-function udp(port: number, host = 2, src = 1): Uint8Array {
-  const hex = (n: number, digits: number) => n.toString(16).padStart(digits, "0");
-  const mac = `0200000000${hex(host, 2)}0200000000${hex(src, 2)}0800`;
-  const ip = `45000024000100004011${"66c7"}0a0000${hex(src, 2)}0a0000${hex(host, 2)}`;
-  return parseHex(`${mac}${ip}${hex(port, 4)}003500100000${"61".repeat(8)}`) as Uint8Array;
-}
-
-/** A capture of frames, each with its time in milliseconds. */
-function pcap(
-  frames: readonly (readonly [ms: number, frame: Uint8Array])[],
-  nanos = false,
-): string {
-  const path = join(dir, `c${++files}.pcap`);
-  const w = new PcapWriter(path, nanos);
-  for (const [ms, frame] of frames) {
-    w.write(frame, T0 + Math.floor(ms / 1000), Math.round((ms % 1000) * 1e6));
-  }
-  w.close();
-  return path;
-}
-
-/** `time:port` of each packet of a capture, time in microseconds since T0. */
-function packetsIn(path: string): string[] {
-  const reader = new PcapReader(path);
-  const out: string[] = [];
-  for (let r = reader.next(); r !== null; r = reader.next()) {
-    const port = Number.parseInt(formatHex(r.data.subarray(34, 36)), 16);
-    out.push(`${(r.sec - T0) * 1e6 + r.nsec / 1000}:${port}`);
-  }
-  reader.close();
-  return out;
-}
-
-const flowsFile = (flows: readonly string[]) =>
-  file(
-    `${flows.map((f) => ` cookie=0x0, duration=1s, n_packets=0, n_bytes=0, ${f}`).join("\n")}\n`,
-    "txt",
-  );
-const FORWARD = flowsFile([
-  "table=0, priority=1,in_port=1 actions=output:2",
-  "table=0, in_port=3 actions=output:2",
-]);
+import {
+  dir,
+  file,
+  flowsFile,
+  FORWARD,
+  NAT,
+  NAT_IN,
+  packetsIn,
+  pcap,
+  replay,
+  report,
+  run,
+  T0,
+  type TracedClass,
+  udp,
+} from "./replay-bed.ts";
 
 describe("against the real switch", () => {
   test("a gateway translates both directions as the real one did, byte for byte", async () => {
@@ -533,99 +442,5 @@ describe("reports", () => {
     );
     expect([r.delivered, r.dropped, r.classes.length]).toEqual([1, 4, 1]);
     expect(r.drops).toMatchObject([{ counter: "datapath_drop_meter", packets: 4 }]);
-  });
-});
-
-describe("mistakes", () => {
-  const good = pcap([[0, udp(1)]]);
-  const one = ["--from", FORWARD, "--in", `1=${good}`];
-  test.each([
-    [["--from", FORWARD], "--from and --in are needed"],
-    [["--in", `1=${good}`], "--from and --in are needed"],
-    [["--from", "nowhere", "--in", `1=${good}`], "nowhere: ENOENT"],
-    [["--from", FORWARD, "--in", "1=nowhere.pcap"], "--in nowhere.pcap: ENOENT"],
-    [["--from", FORWARD, "--in", `1=${dir}`], "EISDIR"],
-    [
-      ["--from", FORWARD, "--in", `eth7=${good}`],
-      "no port eth7: there are br0-port1, br0-port2, br0-port3, br0",
-    ],
-    [["--from", FORWARD, "--in", `9=${good}`], "no port 9 on br0"],
-    [
-      ["--from", `${NAT}/host`, "--bridge", "br9", "--in", `lan=${good}`],
-      "no bridge br9: there are br-nat",
-    ],
-    [["--from", "README.md", "--in", `1=${good}`], "no dump in it"],
-    [[...one, "--mtu", "12"], "--mtu 12: a number from 68 to 65535"],
-    [[...one, "--linger", "x"], "--linger x: seconds"],
-    [[...one, "--sent-by", "p1"], "PORT=MAC[,MAC...] is needed"],
-    [[...one, "--sent-by", "p1=zz"], "zz is no Ethernet address"],
-    [[...one, "--out", "a", "--out-dir", "b"], "exclude each other"],
-    [[...one, "--out", good], "is read, and would be written over"],
-    [[...one, "--out-dir", good], "EEXIST"],
-    [[...one, "--class", "9"], "there are 1 classes"],
-    [[...one, "--nosuch"], "nosuch"],
-  ])("%j", async (args, text) => {
-    const r = await replay("--quiet", ...args);
-    expect([r.status, r.stdout]).toEqual([2, ""]);
-    expect(r.stderr).toContain(text);
-  });
-
-  test("a file that is no capture", async () => {
-    const garbage = await replay(
-      "--json",
-      "--quiet",
-      "--from",
-      FORWARD,
-      "--in",
-      `1=${file("hello, world")}`,
-    );
-    expect(garbage.status).toBe(2);
-    expect(garbage.stderr).toMatch(/bad magic 0x68656c6c: no pcap or pcapng file \(at byte 0\)/);
-    const packed = file(Uint8Array.of(0x1f, 0x8b, 8, 0, 0));
-    const gz = await replay("--quiet", "--from", FORWARD, "--in", `1=${packed}`);
-    expect(gz.stderr).toContain("a gzip file, to be unpacked first");
-  });
-
-  test("packets of which none arrives", async () => {
-    const r = await replay(
-      "--quiet",
-      "--from",
-      FORWARD,
-      "--in",
-      `1=${good}`,
-      "--sent-by",
-      "br0-port1=!02:00:00:00:00:01",
-    );
-    expect([r.status, r.stderr]).toEqual([2, "tablewalk replay: no packet arrived at any port\n"]);
-    const empty = await replay("--quiet", "--from", FORWARD, "--in", `1=${pcap([])}`);
-    expect([empty.status, empty.stderr]).toEqual([0, ""]);
-  });
-
-  test("--in and --sent-by as text", () => {
-    const never = () => false;
-    expect(parseIn("p=a.pcap", never)).toEqual({ port: "p", path: "a.pcap", iface: null });
-    expect(parseIn("p=a:b.pcapng:eth0", never)).toEqual({
-      port: "p",
-      path: "a:b.pcapng",
-      iface: "eth0",
-    });
-    expect(parseIn("p=a:b", () => true)).toEqual({ port: "p", path: "a:b", iface: null });
-    expect(parseIn("a:b", never)).toEqual({ port: null, path: "a:b", iface: null });
-    expect(parseSenders("p=!02:00:00:00:00:01")).toEqual({
-      port: "p",
-      senders: { not: true, addresses: new Set([0x020000000001]) },
-    });
-  });
-
-  test("names of captures stay in their directory", () => {
-    const taken = new Set<string>();
-    expect(["eth0", "../x", "..", "a/b", "a b", "a_b"].map((n) => captureName(n, taken))).toEqual([
-      "eth0.pcap",
-      "__x.pcap",
-      "_.pcap",
-      "a_b.pcap",
-      "a_b-2.pcap",
-      "a_b-3.pcap",
-    ]);
   });
 });
