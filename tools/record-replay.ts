@@ -4,7 +4,7 @@
 // conversations, one after the other, on a clock that is moved to the time of each. What arrives
 // goes into lan.pcap, wan.pcap and dmz.pcap, the dumps of the switch into host/, and what left it by
 // each port, with the time of the packet that caused it, into switch-*.pcap. Replayed, host/ and the
-// three captures have to give the same bytes (test/cli/replay-golden.test.ts).
+// three captures have to give the same bytes (test/cli/replay.test.ts).
 
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
