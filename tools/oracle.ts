@@ -41,6 +41,9 @@ const { values } = parseArgs({
   },
 });
 
+/** Lines that are told of what came before a crash. */
+const CRASH_LINES = 20;
+
 const KINDS: readonly Kind[] = [TRACES, VSCTL, TREES, ...SEQUENCE_KINDS.map(sequenceKind)];
 
 /** The two switches of a kind. */
@@ -70,6 +73,7 @@ class Pair {
     const difference = await this.kind.compare(s, real, ours);
     if (difference !== null && (await real.hasCrashed())) {
       this.crashes += 1;
+      console.error(`oracle: ${this.kind.name}: Open vSwitch crashed: ${lastLines(difference)}`);
       this.stop();
       return null;
     }
@@ -82,6 +86,12 @@ class Pair {
     this.sides?.ours.stop();
     this.sides = null;
   }
+}
+
+/** The commands before a crash. */
+function lastLines(difference: string): string {
+  const told = difference.split("\n--- Open vSwitch")[0] ?? "";
+  return told.split("\n").slice(-CRASH_LINES).join("\n");
 }
 
 /** The difference if it shows again on fresh switches. */
@@ -121,6 +131,14 @@ async function runAll(kinds: readonly Kind[], seed: number, runs: number): Promi
       ? Number.POSITIVE_INFINITY
       : Date.now() + Number(values.minutes) * 60_000;
   const tallies = new Map(kinds.map((k): [Kind, Tally] => [k, emptyTally()]));
+  // No daemon outlives the run.
+  const end = () => {
+    for (const pair of pairs.values()) {
+      pair.stop();
+    }
+    process.exit(1);
+  };
+  process.once("SIGINT", end).once("SIGTERM", end);
   try {
     for (let i = 0; i < runs && Date.now() < endMs; i++) {
       const kind = kinds[i % kinds.length] as Kind;
