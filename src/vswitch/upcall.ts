@@ -158,6 +158,8 @@ export class Udpif implements UpcallHandler {
       tcpFlags: get(key, K.tcp_flags),
     };
     const xcache: XlateCache = [];
+    // The translation itself may change tables (learn): its own flow is then out of date, too.
+    const { revalSeq } = this;
     const flow = this.openflowKey(key, found.ofpInPort);
     const recorder = this.watcher?.recorder() ?? NO_RECORDER;
     const how = { packet: p, stats, xcache, recorder };
@@ -186,7 +188,7 @@ export class Udpif implements UpcallHandler {
       xcache,
       slow: xout.slow,
       createdMs: nowMs,
-      revalSeq: this.revalSeq,
+      revalSeq,
       readsVlan: get(xout.wc, K.vlan_tci) !== 0,
       keyRecircId: hasRef ? recircId : 0,
       recircIds: xout.recircIds,
