@@ -133,6 +133,7 @@ function destroyBridge(vs: VSwitch, br: Bridge): void {
   br.ofproto.flush();
   vs.xcfg.bridgesById.delete(br.xbridge.id);
   vs.bridges.delete(br.name);
+  vs.autoAttach.ofBridge.delete(br.name);
   vs.dropUnusedBacker(br.type);
 }
 
