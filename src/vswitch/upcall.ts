@@ -432,7 +432,7 @@ export class Udpif implements UpcallHandler {
     if (told?.key.every((word, i) => word === flow.key[i])) {
       return true;
     }
-    const out = told === null ? null : this.translateAgain(flow, ukey, told);
+    const out = this.translateAgain(flow, ukey, told);
     this.unrefAll(out?.xout.recircIds ?? [], 0);
     return out !== null;
   }
@@ -473,7 +473,7 @@ export class Udpif implements UpcallHandler {
     } else {
       // The datapath looks for the flow by the key that is remembered, which may tell less (VLAN
       // headers beyond what the datapath was probed for); then the flow stays as it is.
-      if (sameUnder(flow.mask, told.key, flow.key)) {
+      if (!told.isTooLittle && sameUnder(flow.mask, told.key, flow.key)) {
         const old = flow.actions;
         flow.actions = actions;
         if (this.dpifLog?.isOn) {
