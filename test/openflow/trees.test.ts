@@ -5,7 +5,8 @@ import { describe, expect, it } from "vitest";
 import { ManualClock } from "../../src/lib/env.ts";
 import { Vlog } from "../../src/lib/vlog.ts";
 import { Rstp, type RstpPort } from "../../src/openflow/rstp.ts";
-import { Stp, type StpPort } from "../../src/openflow/stp.ts";
+import { Stp } from "../../src/openflow/stp.ts";
+import type { StpPort } from "../../src/openflow/stp-port.ts";
 
 const log = new Vlog(new ManualClock(0));
 

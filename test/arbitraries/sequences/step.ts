@@ -85,8 +85,8 @@ export function flowsOf(bridge: string): Look {
 }
 
 /**
- * The MAC table of a bridge. Entries are in the order of their last use, and revalidators credit the
- * uses by megaflows in the order of a hash table.
+ * The MAC table of a bridge. Entries are in the order of their last use, and revalidators credit
+ * the uses by megaflows in the order of a hash table.
  */
 export function macsOf(bridge: string): Look {
   return { line: `ovs-appctl fdb/show ${bridge}`, order: "lines" };

@@ -100,7 +100,7 @@ function disturbed<T>(d: Draw, list: readonly T[]): T[] {
   const out = [...list];
   if (out.length > 1 && d.chance(35)) {
     const at = d.int(out.length - 1);
-    d.one([
+    d.one<unknown>([
       [2, () => out.splice(at, 1)],
       [2, () => out.splice(at, 0, out[at] as T)],
       [2, () => out.splice(at, 2, ...out.slice(at, at + 2).reverse())],
