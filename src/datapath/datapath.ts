@@ -84,6 +84,8 @@ export interface DpPort {
   readonly netdev: Netdev | null;
   /** Set for a port that stands for native tunnels of one kind. */
   readonly tunnel: { readonly kind: NativeTunnel; readonly state: TunnelState } | null;
+  /** The turn in which the device last refused a packet. */
+  refusedTurn: number;
 }
 
 export interface DpStats {
@@ -174,6 +176,8 @@ export class Datapath implements ExecuteEnv {
   /** Told what is wrong with a tunnel's packet. */
   onTunnelWarning: TunnelWarning | null = null;
   private depth = 0;
+  /** Counts the packets that came in from outside, or to have actions executed. */
+  private turn = 0;
   /** Keys to extract into, one per level of recirculation. */
   private readonly keys: FlowKey[] = [];
   /** Where the keys of megaflows come from. */
@@ -204,7 +208,7 @@ export class Datapath implements ExecuteEnv {
     if (portNo < 0 || this.ports.has(portNo)) {
       return null;
     }
-    const port: DpPort = { portNo, name, netdev, tunnel };
+    const port: DpPort = { portNo, name, netdev, tunnel, refusedTurn: 0 };
     this.ports.set(portNo, port);
     return port;
   }
@@ -265,6 +269,7 @@ export class Datapath implements ExecuteEnv {
   /** A packet arrives on a port; the datapath takes it over. */
   receive(portNo: number, p: PacketBuf): void {
     this.stats.received++;
+    this.turn++;
     p.md.init(portNo);
     p.rssValid = false;
     if (p.size < ETH.HEADER_BYTES || p.size > PACKET_BYTES_MAX) {
@@ -291,6 +296,7 @@ export class Datapath implements ExecuteEnv {
       this.losses.inc("execute_bad_size");
       return;
     }
+    this.turn++;
     if (!p.rssValid) {
       p.rssHash = flowRss(flow);
       p.rssValid = true;
@@ -417,7 +423,12 @@ export class Datapath implements ExecuteEnv {
     for (const p of batch.packets) {
       const cut = batch.trunc ? p.cutBytes : 0;
       p.end -= cut;
-      if (port.netdev === null || port.netdev.send(p) !== null) {
+      // A device takes what one received packet sends it as one batch, which ends at the first
+      // packet that it refuses (ovs: netdev_send, dp_netdev_pmd_flush_output_packets).
+      if (port.refusedTurn === this.turn) {
+        this.losses.inc("device_refused");
+      } else if (port.netdev === null || port.netdev.send(p) !== null) {
+        port.refusedTurn = this.turn;
         this.losses.inc("device_refused");
       }
       p.end += cut;

@@ -148,6 +148,10 @@ function setField(ctx: XlateCtx, a: ActionOf<"set_field">): void {
   if (fieldPrereqsOk(a.field, ctx.flow, ctx.wc)) {
     maskL3Prereqs(ctx, a.field);
     fieldMaskBits(a.field, a.mask, ctx.wc, tab);
+    if (a.field === F.tun_flags) {
+      // An unmasked set_field looks at both bytes, though one bit of them is the field.
+      orBits(ctx.wc, K.tun_flags, a.mask[0] as number);
+    }
     fieldSetMasked(a.field, a.value, a.mask, ctx.flow, tab);
   } else if (ctx.rec.on) {
     report(ctx, "warn", `unmet prerequisites for ${a.field.name}, set_field ignored`);

@@ -12,6 +12,8 @@ import {
   odpFlowKeyFromFlow,
   odpFlowKeyFromMask,
 } from "../datapath/odp-flow-from.ts";
+import { TNL_F } from "../flow/flow-is.ts";
+import { TNL_F_UDPIF } from "../flow/extract.ts";
 import { type FlowKey, get, K, set } from "../flow/flow-key.ts";
 
 export interface RememberedKey {
@@ -63,6 +65,12 @@ export function rememberedKey(
  */
 function keepTunnel(from: FlowKey, to: FlowKey): void {
   to.set(from.subarray(0, K.metadata.word));
+  // Actions on tun_flags look at 16 bits, of which four have attributes.
+  set(to, K.tun_flags, get(to, K.tun_flags) & (TNL_F.MASK | TNL_F_UDPIF));
+  // An id says that there is one, also where the header has no flag for it (GTP-U).
+  if (((to[K.tun_id.word] as number) | (to[K.tun_id.word + 1] as number)) !== 0) {
+    set(to, K.tun_flags, get(to, K.tun_flags) | TNL_F.KEY);
+  }
   const version = get(to, K.tun_erspan_ver);
   if (version !== 1) {
     set(to, K.tun_erspan_idx, 0);
