@@ -208,7 +208,7 @@ export class Datapath implements ExecuteEnv {
     if (portNo < 0 || this.ports.has(portNo)) {
       return null;
     }
-    const port: DpPort = { portNo, name, netdev, tunnel, refusedTurn: 0 };
+    const port: DpPort = { portNo, name, netdev, tunnel, refusedTurn: -1 };
     this.ports.set(portNo, port);
     return port;
   }
@@ -281,6 +281,12 @@ export class Datapath implements ExecuteEnv {
     if (this.fates() === before) {
       this.losses.inc("actions_ended");
     }
+  }
+
+  /** Takes a packet with its outer headers at a tunnel's port, as the underlay would hand it up. */
+  receiveOuter(portNo: number, p: PacketBuf): void {
+    this.turn++;
+    this.tunnelPop(PacketBatch.of(p), portNo);
   }
 
   /** What has become of packets so far: sent, lost, handed up or held. */

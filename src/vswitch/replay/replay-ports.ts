@@ -5,7 +5,6 @@
 // to a port that all tunnels of a kind share, with the tunnel's key beside the packet.
 
 import type { Datapath } from "../../datapath/datapath.ts";
-import { PacketBatch } from "../../datapath/packet-batch.ts";
 import type { NetdevStats } from "../../datapath/port.ts";
 import { newNetdevStats } from "../../datapath/port.ts";
 import type { NativeTunnel } from "../../datapath/tunnel.ts";
@@ -96,7 +95,7 @@ export class ReplayPort {
 function decapsulate(dp: Datapath, odpPort: number, p: PacketBuf): void {
   p.md.init(odpPort);
   p.rssValid = false;
-  dp.tunnelPop(PacketBatch.of(p), odpPort);
+  dp.receiveOuter(odpPort, p);
 }
 
 function replayPort(vs: VSwitch, br: Bridge, iface: Iface): ReplayPort | null {
