@@ -3,7 +3,8 @@
 //
 // Random in Open vSwitch, and therefore not drawn: which of several members follows the active one
 // (the first in a hash table of pointers), so there are two; which is active at first, so the second
-// one comes up last.
+// one comes up last; in which order revalidators translate megaflows again, each of which takes the
+// next member in turn once a change of mode has emptied the hash table, so none are left then.
 
 import { type Draw, story } from "./draw.ts";
 import { hostFrame } from "./hosts.ts";
@@ -72,7 +73,7 @@ function event(d: Draw): Step[] {
       ],
     ],
     [1, () => [run("ovs-appctl fdb/flush br0")]],
-    [1, () => [configuration(d)]],
+    [1, () => [run("ovs-appctl revalidator/purge"), configuration(d)]],
   ]);
 }
 
