@@ -65,8 +65,7 @@ export class PathClasses {
   private readonly megaflows = new Classifier<PathClass>();
   private readonly formatter = new TraceFormatter(null);
   private readonly key: FlowKey = newKey();
-  private readonly ruleNumbers = new WeakMap<object, number>();
-  private lastRuleNumber = 0;
+  private readonly rules = new Numbering();
   private packets = 0;
 
   constructor(br: Bridge) {
@@ -107,7 +106,9 @@ export class PathClasses {
     });
     const tables = result.steps.map((s) => [...tablesOf(s.nodes)]);
     const actions = result.steps.map((s) => formatOdpActions(s.out.odp, null)).join(" | ");
-    const rules = tables.map((step) => step.map((t) => `${t.tableId}/${this.numberOf(t.rule)}`));
+    const rules = tables.map((step) =>
+      step.map((t) => `${t.tableId}/${this.rules.numberOf(t.rule)}`),
+    );
     const signature = `${rules.join("|")}\n${neutral(actions)}`;
     let found = this.bySignature.get(signature);
     if (found === undefined) {
@@ -131,16 +132,6 @@ export class PathClasses {
     return found;
   }
 
-  /** A number that stands for a flow in signatures. */
-  private numberOf(rule: object): number {
-    let n = this.ruleNumbers.get(rule);
-    if (n === undefined) {
-      n = ++this.lastRuleNumber;
-      this.ruleNumbers.set(rule, n);
-    }
-    return n;
-  }
-
   private remember(key: FlowKey, result: TraceResult, found: PathClass): void {
     if (this.megaflows.size === PATH_MEGAFLOWS_MAX) {
       return;
@@ -158,6 +149,21 @@ export class PathClasses {
       }
     }
     this.megaflows.replace(newClsRule(miniMatchOf(key, wc), 0, found), VERSION_MIN);
+  }
+}
+
+/** Numbers that stand for flows in signatures, in the order in which they are met. */
+export class Numbering {
+  private readonly numbers = new WeakMap<object, number>();
+  private last = 0;
+
+  numberOf(rule: object): number {
+    let n = this.numbers.get(rule);
+    if (n === undefined) {
+      n = ++this.last;
+      this.numbers.set(rule, n);
+    }
+    return n;
   }
 }
 

@@ -15,7 +15,7 @@ import { formatOdpActions } from "../../datapath/odp-text-actions.ts";
 import { type FlowKey, K } from "../../flow/flow-key.ts";
 import { type Recorder, type TraceNode, TreeRecorder } from "../../openflow/trace.ts";
 import type { XlateCache } from "../../openflow/xlate-cache.ts";
-import { neutral, PATH_CLASSES_MAX, tablePath } from "../path-classes.ts";
+import { Numbering, neutral, PATH_CLASSES_MAX, tablePath } from "../path-classes.ts";
 import type { Udpif, UpcallWatcher, Walk } from "../upcall.ts";
 
 /** Nodes of the tree of paths. */
@@ -103,8 +103,7 @@ export class FlowPaths {
   /** The keys of the steps, as the datapath has them: some are overwritten by later steps. */
   private readonly keys: FlowKey[] = [];
   private readonly steps = new Map<string, Step>();
-  private readonly ruleNumbers = new WeakMap<object, number>();
-  private lastRuleNumber = 0;
+  private readonly rules = new Numbering();
   private recorder = new TreeRecorder();
 
   /** Watches a datapath with its upcalls. */
@@ -258,21 +257,12 @@ export class FlowPaths {
     let text = slow === 0 ? neutral(actions) : `slow ${slow}`;
     for (const e of xcache) {
       if (e.kind === "rule") {
-        text += ` ${this.numberOf(e.rule)}`;
+        text += ` ${this.rules.numberOf(e.rule)}`;
       } else if (e.kind === "table" && !e.matched) {
         text += ` miss${e.tableId}`;
       }
     }
     return text;
-  }
-
-  private numberOf(rule: object): number {
-    let n = this.ruleNumbers.get(rule);
-    if (n === undefined) {
-      n = ++this.lastRuleNumber;
-      this.ruleNumbers.set(rule, n);
-    }
-    return n;
   }
 }
 
