@@ -118,21 +118,32 @@ export function ipv4(h: Ip4, t: Transport): Bytes {
   return ipv4Raw(h, t.proto, transport4(h, t));
 }
 
-/** The packet in fragments whose payloads are of `sizes` bytes (multiples of 8 but the last). */
-export function ipv4Fragments(h: Ip4, t: Transport, sizes: readonly number[]): Bytes[] {
-  const body = transport4(h, t);
-  const list: Bytes[] = [];
+interface Piece {
+  readonly at: number;
+  readonly part: Bytes;
+  readonly isLast: boolean;
+}
+
+/** A payload in pieces of `sizes` bytes; a last one takes what is left. */
+function cut(body: Bytes, sizes: readonly number[]): Piece[] {
+  const list: Piece[] = [];
   let at = 0;
   for (const size of [...sizes, body.length]) {
     if (at >= body.length) {
       break;
     }
     const part = body.slice(at, at + size);
-    const more = at + part.length < body.length ? 0x2000 : 0;
-    list.push(ipv4Raw({ ...h, frag: more | (at / 8) }, t.proto, part));
+    list.push({ at, part, isLast: at + part.length >= body.length });
     at += part.length;
   }
   return list;
+}
+
+/** The packet in fragments whose payloads are of `sizes` bytes (multiples of 8 but the last). */
+export function ipv4Fragments(h: Ip4, t: Transport, sizes: readonly number[]): Bytes[] {
+  return cut(transport4(h, t), sizes).map(({ at, part, isLast }) =>
+    ipv4Raw({ ...h, frag: (isLast ? 0 : 0x2000) | (at / 8) }, t.proto, part),
+  );
 }
 
 export interface Ip6 {
@@ -172,21 +183,11 @@ export function ipv6(h: Ip6, t: Transport): Bytes {
 }
 
 export function ipv6Fragments(h: Ip6, t: Transport, id: number, sizes: readonly number[]): Bytes[] {
-  const body = transport6(h, t);
-  const list: Bytes[] = [];
-  let at = 0;
-  for (const size of [...sizes, body.length]) {
-    if (at >= body.length) {
-      break;
-    }
-    const part = body.slice(at, at + size);
-    const more = at + part.length < body.length ? 1 : 0;
-    const rest = [0, ...u16(at | more), ...u32(id)];
+  return cut(transport6(h, t), sizes).map(({ at, part, isLast }) => {
+    const rest = [0, ...u16(at | (isLast ? 0 : 1)), ...u32(id)];
     const extensions = [...(h.extensions ?? []), { type: 44, rest }];
-    list.push(ipv6Raw({ ...h, extensions }, t.proto, part));
-    at += part.length;
-  }
-  return list;
+    return ipv6Raw({ ...h, extensions }, t.proto, part);
+  });
 }
 
 export interface Tcp {
