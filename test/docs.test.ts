@@ -6,6 +6,7 @@ import { describe, expect, test } from "vitest";
 import { FIELDS } from "../src/flow/fields.ts";
 import { ACTION_KINDS, ACTIONS } from "../src/openflow/actions/table.ts";
 import { COMMANDS } from "../src/vswitch/commands.ts";
+import { TABLEWALK_VERSION } from "../src/vswitch/version.ts";
 
 const read = (path: string) => readFileSync(path, "utf8");
 const pages = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"].concat(
@@ -52,4 +53,9 @@ describe("every row is in its reference page", () => {
     const listed = COMMANDS.filter((c) => c.usage !== undefined);
     expect(listed.map((c) => c.name).filter((n) => !text.includes(n))).toEqual([]);
   });
+});
+
+test("the program's version is the package's", () => {
+  const { version } = JSON.parse(read("package.json")) as { version: string };
+  expect(TABLEWALK_VERSION).toBe(version);
 });

@@ -6,6 +6,7 @@
 
 import { readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
+import { reasonOf } from "../io/system-error.ts";
 
 export interface DbLock {
   release(): void;
@@ -57,7 +58,7 @@ export function lockDatabase(file: string): DbLock | string {
   try {
     writeFileSync(path, String(process.pid));
   } catch (e) {
-    return `${path}: ${e instanceof Error ? e.message : String(e)}`;
+    return `${path}: ${reasonOf(e)}`;
   }
   return { release: () => rmSync(path, { force: true }) };
 }

@@ -1,5 +1,7 @@
 // The program `tablewalk`: finds the subcommand and loads only the code that it needs.
 
+import { OVS_VERSION, TABLEWALK_VERSION } from "../vswitch/version.ts";
+
 const USAGE = `usage: tablewalk COMMAND [ARG...]
   shell [FILE | --json]
                     command lines of ovs-vsctl, ovs-ofctl and ovs-appctl in one process
@@ -8,6 +10,8 @@ const USAGE = `usage: tablewalk COMMAND [ARG...]
   replay --from PATH... --in PORT=FILE...
                     captures through the whole switch of a host, with a report of what came of it
   help              this text
+  version           which release this is
+\`tablewalk COMMAND --help\` tells what a command takes.
 `;
 
 /** Subcommands with the code behind them, loaded when asked for. */
@@ -21,6 +25,10 @@ async function main(argv: readonly string[]): Promise<number> {
   const [name = "help", ...args] = argv;
   if (name === "help" || name === "--help" || name === "-h") {
     process.stdout.write(USAGE);
+    return 0;
+  }
+  if (name === "version" || name === "--version" || name === "-V") {
+    process.stdout.write(`tablewalk ${TABLEWALK_VERSION} (Open vSwitch ${OVS_VERSION})\n`);
     return 0;
   }
   const run = SUBCOMMANDS[name];

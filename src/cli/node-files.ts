@@ -14,26 +14,15 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import { reasonOf } from "../io/system-error.ts";
 import type { FileResult, FileSystem } from "../lib/env.ts";
-
-/** Texts of the errno values that a file can meet, as strerror() has them. */
-const ERRNO_TEXT: Readonly<Record<string, string>> = {
-  ENOENT: "No such file or directory",
-  EACCES: "Permission denied",
-  EISDIR: "Is a directory",
-  ENOTDIR: "Not a directory",
-  ENOSPC: "No space left on device",
-  EROFS: "Read-only file system",
-  EMFILE: "Too many open files",
-};
 
 /** Runs `f`; an error of the system becomes a failure with its usual text. */
 function attempt<T>(f: () => T): FileResult<T> {
   try {
     return { ok: true, value: f() };
   } catch (e) {
-    const code = e instanceof Error && "code" in e ? String(e.code) : String(e);
-    return { ok: false, message: ERRNO_TEXT[code] ?? code };
+    return { ok: false, message: reasonOf(e) };
   }
 }
 
@@ -86,6 +75,7 @@ export class NodeFiles implements FileSystem {
   list(path: string): FileResult<string[]> {
     return attempt(() => readdirSync(this.path(path)).sort());
   }
+
   makeTempDir(): FileResult<string> {
     return attempt(() => mkdtempSync(join(tmpdir(), "tablewalk-")));
   }

@@ -3,6 +3,7 @@
 
 import { existsSync } from "node:fs";
 import { CaptureMerge, type MergeInput } from "../io/capture-merge.ts";
+import { reasonOf } from "../io/system-error.ts";
 import { getU16, getU32 } from "../lib/bytes.ts";
 import { parseMac } from "../lib/scan.ts";
 import { DIRECTION, LINKTYPE, type PcapRecord } from "../packet/pcap-format.ts";
@@ -194,7 +195,8 @@ export function openCaptures(specs: readonly InSpec[]): CaptureMerge<InCapture> 
     try {
       merge.add(spec.path, new InCapture(spec));
     } catch (e) {
-      return `--in ${spec.path}: ${e instanceof Error ? e.message : String(e)}`;
+      const hint = spec.port === null ? " (PORT=FILE is usual)" : "";
+      return `--in ${spec.path}: ${reasonOf(e)}${hint}`;
     }
   }
   return merge;

@@ -4,10 +4,11 @@
 // has them. A directory gets a capture for every port of the switch, an empty one too: that says
 // that nothing left there.
 
-import { mkdirSync, realpathSync } from "node:fs";
+import { realpathSync } from "node:fs";
 import { join } from "node:path";
 import { PcapngWriter, PcapWriter } from "../io/pcap-file.ts";
 import { pcapngSink, pcapSink } from "../io/pcap-netdev.ts";
+import { makeDirectory } from "../io/system-error.ts";
 import type { Replay } from "../vswitch/replay/replay.ts";
 import { replayPorts } from "../vswitch/replay/replay-ports.ts";
 
@@ -46,7 +47,7 @@ export function openOutputs(replay: Replay, options: OutputOptions): Outputs {
   const ports = [...replayPorts(replay.vs), ...replay.vports];
   const { outDir, out } = options;
   if (outDir !== undefined) {
-    mkdirSync(outDir, { recursive: true });
+    makeDirectory(outDir);
     const taken = new Set<string>();
     const files = ports.map((p) => ({ port: p, path: join(outDir, captureName(p.name, taken)) }));
     for (const { path } of files) {

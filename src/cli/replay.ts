@@ -27,6 +27,7 @@ import {
   type Senders,
 } from "./replay-inputs.ts";
 import { openOutputs, type Outputs } from "./replay-outputs.ts";
+import { EXIT_ERROR, okOr, orRefuse, refuse, runSubcommand, say as sayOf } from "./subcommand.ts";
 import { renderTrace } from "./trace-style.ts";
 
 export const REPLAY_USAGE = `usage: tablewalk replay --from PATH... --in PORT=FILE... [OPTION...]
@@ -64,7 +65,9 @@ status is 0, or 2 if something is wrong; what was read before is in the report.
 `;
 
 /** Exit statuses. */
-export const REPLAY_EXIT = { done: 0, error: 2 } as const;
+export const REPLAY_EXIT = { done: 0, error: EXIT_ERROR } as const;
+
+const NAME = "replay";
 
 /** Packets that a port can be told to take. */
 const MTU_MIN = 68;
@@ -97,47 +100,23 @@ function parse(args: readonly string[]) {
 }
 type ReplayOptions = ReturnType<typeof parse>["values"];
 
-/** A mistake of the user, or of a file, that ends the program. */
-class Refusal extends Error {}
-
-function say(text: string): void {
-  process.stderr.write(`tablewalk replay: ${text}\n`);
-}
+const say = (text: string) => sayOf(NAME, text);
 
 /** The subcommand; answers an exit status. */
 export async function replayMain(args: readonly string[]): Promise<number> {
-  try {
+  return runSubcommand(NAME, async () => {
     const { values } = parse(args);
     if (values.help) {
       process.stdout.write(REPLAY_USAGE);
       return REPLAY_EXIT.done;
     }
-    return await replay(values);
-  } catch (e) {
-    if (e instanceof Refusal || isSystemError(e)) {
-      say(e.message);
-      return REPLAY_EXIT.error;
-    }
-    throw e;
-  }
-}
-
-/** What node:fs and parseArgs throw has a code. */
-function isSystemError(e: unknown): e is Error {
-  return e instanceof Error && "code" in e;
-}
-
-function refuse(text: string): never {
-  throw new Refusal(text);
-}
-
-function okOr<T>(value: T | string): T {
-  return typeof value === "string" ? refuse(value) : value;
+    return replay(values);
+  });
 }
 
 async function replay(values: ReplayOptions): Promise<number> {
   if (values.from === undefined || values.in === undefined) {
-    return refuse(`--from and --in are needed\n${REPLAY_USAGE}`.trimEnd());
+    return refuse("--from and --in are needed; `tablewalk replay --help` tells more");
   }
   const limits = limitsOf(values);
   const specs = values.in.map((text) => parseIn(text));
@@ -153,6 +132,7 @@ async function replay(values: ReplayOptions): Promise<number> {
   setMtu(vs, limits.mtu);
   const run = new Replay(vs, source, lines);
   const outputs = outputsOf(run, merge, specs, values);
+  const coverage = openCoverage(values.coverage ?? []);
   readAll(run, merge);
   run.linger(limits.lingerMs);
   run.finish();
@@ -163,7 +143,7 @@ async function replay(values: ReplayOptions): Promise<number> {
     captures: captureReports(merge),
     ...reportOf(run),
   };
-  writeCoverage(report.coverage, values.coverage ?? []);
+  writeCoverage(report.coverage, coverage);
   complainOf(report.captures, values.quiet);
   hintAtMtu(report, values);
   const failed = report.captures.some((c) => c.error !== null) || isNothing(report);
@@ -231,11 +211,9 @@ function outputsOf(
     refuse("--out and --out-dir exclude each other");
   }
   const nanos = merge.inputs.some((i) => i.reader.hasNanos);
-  try {
-    return openOutputs(run, { out, outDir, nanos, inputs: specs.map((s) => s.path) });
-  } catch (e) {
-    return refuse(e instanceof Error ? e.message : String(e));
-  }
+  const what = outDir === undefined ? `--out ${out}` : `--out-dir ${outDir}`;
+  const inputs = specs.map((s) => s.path);
+  return orRefuse(what, () => openOutputs(run, { out, outDir, nanos, inputs }));
 }
 
 /** Feeds all packets. */
@@ -312,10 +290,23 @@ function hintAtMtu({ drops }: FullReport, { mtu, quiet }: ReplayOptions): void {
   }
 }
 
-function writeCoverage(files: readonly FileCoverage[], paths: readonly string[]): void {
-  for (const path of paths) {
+/** A file that the coverage goes to once all packets are through. */
+interface CoverageFile {
+  readonly path: string;
+  readonly fd: number;
+}
+
+/** Opened before the first packet: who waits for a long replay wants to know then. */
+function openCoverage(paths: readonly string[]): CoverageFile[] {
+  return paths.map((path) => ({
+    path,
+    fd: orRefuse(`--coverage ${path}`, () => openSync(path, "w")),
+  }));
+}
+
+function writeCoverage(files: readonly FileCoverage[], to: readonly CoverageFile[]): void {
+  for (const { path, fd } of to) {
     const text = path.endsWith(".json") ? jsonPieces(files) : lcovText(files);
-    const fd = openSync(path, "w");
     for (const chunk of chunked(text)) {
       writeSync(fd, chunk);
     }

@@ -7,6 +7,7 @@
 import { resolve } from "node:path";
 import { createInterface } from "node:readline";
 import { text } from "node:stream/consumers";
+import { parseArgs } from "node:util";
 import type { DatabaseFile } from "../ovsdb/db-file.ts";
 import { DbError } from "../ovsdb/db-error.ts";
 import { type Background, isReply, type Reply } from "../vswitch/command.ts";
@@ -17,6 +18,7 @@ import { VSwitch } from "../vswitch/vswitch.ts";
 import { type DbLock, lockDatabase } from "./db-lock.ts";
 import { NodeFiles } from "./node-files.ts";
 import { machineEnv } from "./machine.ts";
+import { refuse, runSubcommand } from "./subcommand.ts";
 
 /** A background command as the protocol sees it: running, or over with its reply. */
 type Job = Background | Reply;
@@ -236,55 +238,35 @@ const USAGE = `usage: tablewalk shell [--db FILE] [FILE | --json]
   --json  one JSON object a line: {"op": "reset" | "run" | "start" | "read" | "stop", ...}
 `;
 
-interface ShellArgs {
-  readonly db: string | undefined;
-  readonly json: boolean;
-  readonly help: boolean;
-  readonly script: string | undefined;
-}
-
-/** Null if the command line makes no sense. */
-function parseShellArgs(args: readonly string[]): ShellArgs | null {
-  let db: string | undefined;
-  let json = false;
-  let help = false;
-  const rest: string[] = [];
-  for (let i = 0; i < args.length; i++) {
-    const arg = args[i] ?? "";
-    if (arg === "--db" && args[i + 1] !== undefined) {
-      i++;
-      db = args[i];
-    } else if (arg.startsWith("--db=")) {
-      db = arg.slice("--db=".length);
-    } else if (arg === "--json") {
-      json = true;
-    } else if (arg === "--help" || arg === "-h") {
-      help = true;
-    } else if (arg.startsWith("-")) {
-      return null;
-    } else {
-      rest.push(arg);
-    }
-  }
-  return rest.length > (json ? 0 : 1) ? null : { db, json, help, script: rest[0] };
-}
+const OPTIONS = {
+  db: { type: "string" },
+  json: { type: "boolean", default: false },
+  help: { type: "boolean", short: "h", default: false },
+} as const;
 
 /** The subcommand; answers an exit status. */
 export async function shellMain(args: readonly string[]): Promise<number> {
-  const a = parseShellArgs(args);
-  if (a === null || a.help) {
-    (a === null ? process.stderr : process.stdout).write(USAGE);
-    return a === null ? 2 : 0;
-  }
-  try {
-    return a.json ? await jsonLoop(a.db) : await runScript(a.db, a.script);
-  } catch (e) {
-    if (e instanceof DbError) {
-      process.stderr.write(`tablewalk: ${e.toString()}\n`);
-      return 1;
+  return runSubcommand("shell", async () => {
+    const parsed = parseArgs({ args: [...args], options: OPTIONS, allowPositionals: true });
+    const { values, positionals } = parsed;
+    if (values.help) {
+      process.stdout.write(USAGE);
+      return 0;
     }
-    throw e;
-  }
+    if (positionals.length > (values.json ? 0 : 1)) {
+      const takes = values.json ? "--json takes its requests from standard input" : "one FILE";
+      refuse(`${takes}, not ${positionals.join(" ")}`);
+    }
+    try {
+      return await (values.json ? jsonLoop(values.db) : runScript(values.db, positionals[0]));
+    } catch (e) {
+      if (e instanceof DbError) {
+        process.stderr.write(`tablewalk: ${e.toString()}\n`);
+        return 1;
+      }
+      throw e;
+    }
+  });
 }
 
 /** A script, standard input, or the prompt. */

@@ -9,6 +9,7 @@ import { portsOf } from "../vswitch/port-names.ts";
 import type { VSwitch } from "../vswitch/vswitch.ts";
 import { TRACE_EXIT, type TraceOptions } from "./trace.ts";
 import { ProgressBar } from "./progress.ts";
+import { orRefuse, refuse, say } from "./subcommand.ts";
 import { renderTrace } from "./trace-style.ts";
 
 /** DLT_EN10MB: the only link type whose packets can enter a bridge. */
@@ -24,22 +25,17 @@ export function tracePcap(
   const br = vs.bridges.get(bridge);
   const inPort = br === undefined ? null : portNumber(options["in-port"], portsOf(br.xbridge));
   if (br === undefined || inPort === null) {
-    return complain(`--in-port ${options["in-port"] ?? "PORT"}: no such port on ${bridge}`);
+    return refuse(`--in-port ${options["in-port"]}: no such port on ${bridge}`);
   }
-  let reader: PcapReader;
-  try {
-    reader = new PcapReader(path);
-  } catch (e) {
-    return complain(e instanceof Error ? e.message : String(e));
-  }
+  const reader = orRefuse(path, () => new PcapReader(path));
   const found = new PathClasses(br);
   const skipped = readAll(reader, found, inPort);
   const cut = reader.error;
   if (cut !== null) {
-    complain(cut.message);
+    say("trace", cut.message);
   }
   if (skipped > 0) {
-    complain(`${path}: ${skipped} packets are not Ethernet and were passed over`);
+    say("trace", `${path}: ${skipped} packets are not Ethernet and were passed over`);
   }
   if (options.class !== undefined) {
     return printClass(found, options.class);
@@ -79,7 +75,7 @@ function readAll(reader: PcapReader, found: PathClasses, inPort: number): number
 function printClass(found: PathClasses, text: string): number {
   const c = found.classes.find((k) => String(k.id) === text);
   if (c === undefined) {
-    return complain(`--class ${text}: there are classes 1 to ${found.classes.length}`);
+    return refuse(`--class ${text}: there are classes 1 to ${found.classes.length}`);
   }
   process.stdout.write(`Packet ${c.firstPacket}:\n${renderTrace(`${c.firstTrace}\n`)}`);
   return TRACE_EXIT[c.verdict];
@@ -114,9 +110,4 @@ function toJson(found: PathClasses): string {
   });
   const data = { version: 1, classes: found.classes.map(plain), packets_beyond: found.beyond };
   return `${JSON.stringify(data, null, 2)}\n`;
-}
-
-function complain(text: string): number {
-  process.stderr.write(`tablewalk trace: ${text}\n`);
-  return TRACE_EXIT.error;
 }

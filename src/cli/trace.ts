@@ -10,6 +10,7 @@ import { runCommandLine } from "../vswitch/commands.ts";
 import type { VSwitch } from "../vswitch/vswitch.ts";
 import { MACHINE_CLOCK } from "./machine.ts";
 import { chooseBridge, openHost } from "./open-host.ts";
+import { EXIT_ERROR, okOr, refuse, runSubcommand, say } from "./subcommand.ts";
 import { renderTrace } from "./trace-style.ts";
 
 export const TRACE_USAGE = `usage: tablewalk trace --from PATH... [--bridge BRIDGE] FLOW
@@ -33,7 +34,9 @@ groups, meters, TLV maps and ports: one or several, told apart by content.
 `;
 
 /** Exit statuses. */
-export const TRACE_EXIT = { delivered: 0, dropped: 1, error: 2 } as const;
+export const TRACE_EXIT = { delivered: 0, dropped: 1, error: EXIT_ERROR } as const;
+
+const NAME = "trace";
 
 const OPTIONS = {
   from: { type: "string", multiple: true },
@@ -55,55 +58,50 @@ function parse(args: readonly string[]) {
 }
 export type TraceOptions = ReturnType<typeof parse>["values"];
 
-function complain(text: string): number {
-  process.stderr.write(`tablewalk trace: ${text}\n`);
-  return TRACE_EXIT.error;
-}
-
 /** The subcommand; answers an exit status. */
 export async function traceMain(args: readonly string[]): Promise<number> {
-  let parsed: ReturnType<typeof parse>;
-  try {
-    parsed = parse(args);
-  } catch (e) {
-    return complain(`${e instanceof Error ? e.message : String(e)}\n${TRACE_USAGE}`.trimEnd());
-  }
-  const { values, positionals } = parsed;
-  if (values.help) {
-    process.stdout.write(TRACE_USAGE);
-    return 0;
-  }
-  if (values.from === undefined) {
-    return complain(`--from is needed\n${TRACE_USAGE}`.trimEnd());
-  }
-  const opened = await openFrom(values.from, values);
-  if (typeof opened === "string") {
-    return complain(opened);
-  }
-  const { vs, bridge } = opened;
+  return runSubcommand(NAME, async () => {
+    const { values, positionals } = parse(args);
+    if (values.help) {
+      process.stdout.write(TRACE_USAGE);
+      return TRACE_EXIT.delivered;
+    }
+    const from = values.from ?? refuse("--from is needed; `tablewalk trace --help` tells more");
+    checkArguments(values, positionals);
+    const { vs, bridge } = await openFrom(from, values);
+    if (values.pcap !== undefined) {
+      const { tracePcap } = await import("./trace-pcap.ts");
+      return tracePcap(vs, bridge, values.pcap, values);
+    }
+    return printTrace(traceOne(vs, bridge, positionals[0] ?? "", values), values);
+  });
+}
+
+/** What can be said without opening the host, which may be large, is said before. */
+function checkArguments(values: TraceOptions, positionals: readonly string[]): void {
+  const [flow, beyond] = positionals;
   if (values.pcap !== undefined) {
-    const { tracePcap } = await import("./trace-pcap.ts");
-    return tracePcap(vs, bridge, values.pcap, values);
+    if (values["in-port"] === undefined) {
+      refuse("--pcap FILE: --in-port PORT is needed, where its packets arrive");
+    }
+    if (flow !== undefined || values.packet !== undefined) {
+      refuse("--pcap FILE: its packets are traced, no FLOW and no --packet");
+    }
+  } else if (beyond !== undefined) {
+    refuse(`one FLOW is needed, not ${positionals.length}; are there blanks in it?`);
+  } else if (flow === undefined && values.packet === undefined) {
+    refuse("a FLOW is needed, such as in_port=1,tcp; `tablewalk trace --help` tells more");
   }
-  if (positionals.length > 1 || (positionals.length === 0 && values.packet === undefined)) {
-    return complain(`one FLOW is needed\n${TRACE_USAGE}`.trimEnd());
-  }
-  const reply = traceOne(vs, bridge, positionals[0] ?? "", values);
-  return printTrace(reply, values);
 }
 
 async function openFrom(
   from: readonly string[],
   values: TraceOptions,
-): Promise<{ vs: VSwitch; bridge: string } | string> {
+): Promise<{ vs: VSwitch; bridge: string }> {
   const { bridge, quiet } = values;
   const options = { from, bridge, ctDump: values["ct-dump"], quiet, clock: MACHINE_CLOCK };
-  const vs = await openHost(options, complain);
-  if (typeof vs === "string") {
-    return vs;
-  }
-  const chosen = chooseBridge(vs, bridge);
-  return typeof chosen === "string" ? chosen : { vs, bridge: chosen.name };
+  const vs = okOr(await openHost(options, (text) => say(NAME, text)));
+  return { vs, bridge: okOr(chooseBridge(vs, bridge)).name };
 }
 
 /** One trace, as `ovs-appctl ofproto/trace` answers it. */

@@ -13,6 +13,7 @@ import { Readable } from "node:stream";
 import { createGunzip } from "node:zlib";
 import { createTarDecoder } from "modern-tar";
 import { concatBytes } from "../lib/bytes.ts";
+import { reasonOf } from "./system-error.ts";
 
 /** Files looked at in all. */
 export const INPUT_FILES_MAX = 100_000;
@@ -80,7 +81,7 @@ class InputReader {
         }
       }
     } catch (e) {
-      this.problem(path, message(e));
+      this.problem(path, reasonOf(e));
     }
   }
 
@@ -202,8 +203,4 @@ async function readWeb(body: ReadableStream<Uint8Array>): Promise<Uint8Array> {
     chunks.push(chunk);
   }
   return concatBytes(chunks);
-}
-
-function message(e: unknown): string {
-  return e instanceof Error ? e.message : String(e);
 }

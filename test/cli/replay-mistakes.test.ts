@@ -11,9 +11,9 @@ describe("mistakes", () => {
   test.each([
     [["--from", FORWARD], "--from and --in are needed"],
     [["--in", `1=${good}`], "--from and --in are needed"],
-    [["--from", "nowhere", "--in", `1=${good}`], "nowhere: ENOENT"],
-    [["--from", FORWARD, "--in", "1=nowhere.pcap"], "--in nowhere.pcap: ENOENT"],
-    [["--from", FORWARD, "--in", `1=${dir}`], "EISDIR"],
+    [["--from", "nowhere", "--in", `1=${good}`], "nowhere: No such file or directory"],
+    [["--from", FORWARD, "--in", "1=nowhere.pcap"], "--in nowhere.pcap: No such file or directory"],
+    [["--from", FORWARD, "--in", `1=${dir}`], "Is a directory"],
     [
       ["--from", FORWARD, "--in", `eth7=${good}`],
       "no port eth7: there are br0-port1, br0-port2, br0-port3, br0",
@@ -30,9 +30,12 @@ describe("mistakes", () => {
     [[...one, "--sent-by", "p1=zz"], "zz is no Ethernet address"],
     [[...one, "--out", "a", "--out-dir", "b"], "exclude each other"],
     [[...one, "--out", good], "is read, and would be written over"],
-    [[...one, "--out-dir", good], "EEXIST"],
+    [[...one, "--out-dir", good], `--out-dir ${good}: File exists`],
+    [[...one, "--out-dir", "/proc/tablewalk/a"], "--out-dir /proc/tablewalk/a: No such file"],
+    [[...one, "--coverage", "nowhere/c"], "--coverage nowhere/c: No such file or directory"],
+    [[...one, "--in", "lan"], "--in lan: No such file or directory (PORT=FILE is usual)"],
     [[...one, "--class", "9"], "there are 1 classes"],
-    [[...one, "--nosuch"], "nosuch"],
+    [[...one, "--nosuch"], "Unknown option '--nosuch'; `tablewalk replay --help` tells"],
   ])("%j", async (args, text) => {
     const r = await replay("--quiet", ...args);
     expect([r.status, r.stdout]).toEqual([2, ""]);

@@ -81,10 +81,22 @@ describe("tablewalk trace", () => {
 
   test.each([
     [["trace", "in_port=1"], "--from is needed"],
-    [["trace", "--from", "nowhere", "in_port=1"], "nowhere: ENOENT"],
+    [["trace", "--from", "nowhere", "in_port=1"], "nowhere: No such file or directory"],
     [["trace", "--from", HOST, "--bridge", "br9", "in_port=1"], "no bridge br9: there are br-edge"],
     [["trace", "--quiet", "--from", HOST, "nosuch=1"], "nosuch"],
     [["trace", "--from", "README.md", "in_port=1"], "no dump in it"],
+    [["trace", "--from", HOST], "a FLOW is needed"],
+    [["trace", "--from", HOST, "ip", "tcp"], "one FLOW is needed, not 2"],
+    [["trace", "--from", HOST, "--nosuch"], "Unknown option '--nosuch'; `tablewalk trace --help`"],
+    [["trace", "--from", HOST, "--pcap", "a.pcap"], "--in-port PORT is needed"],
+    [["trace", "--from", HOST, "--pcap", "a.pcap", "--in-port", "web0", "ip"], "no FLOW"],
+    [
+      ["trace", "--quiet", "--from", HOST, "--pcap", "a.pcap", "--in-port", "web0"],
+      "tablewalk trace: a.pcap: No such file or directory",
+    ],
+    [["shell", "a", "b"], "one FILE, not a b"],
+    [["shell", "--json", "a"], "takes its requests from standard input, not a"],
+    [["shell", "--nosuch"], "Unknown option '--nosuch'"],
     [["nosuch"], 'unknown command "nosuch"'],
   ])("%j is an error", (args, text) => {
     const r = tablewalk(...args);

@@ -48,9 +48,10 @@ export function loadConnections(vs: VSwitch, dump: DumpText, notes: Notes): void
   if (full > 0) {
     notes.push({ kind: "error", text: `${dump.name}: ${full} connections are too many` });
   }
-  if (loaded + bad + full === 0 && OF_CONNTRACK_TOOL.test(dump.text)) {
+  if (loaded + bad + full === 0 && dump.text.trim() !== "") {
+    const is = OF_CONNTRACK_TOOL.test(dump.text) ? "this is what conntrack -L prints; " : "";
     const want = "the output of ovs-appctl dpctl/dump-conntrack is wanted";
-    notes.push({ kind: "error", text: `${dump.name}: this is what conntrack -L prints; ${want}` });
+    notes.push({ kind: "error", text: `${dump.name}: ${is}${want}` });
     return;
   }
   notes.push({ kind: "used", text: `${dump.name}: ${loaded} connections` });
