@@ -3,7 +3,7 @@
 
 import type { Look, Sequence, SequenceKind, Step } from "../../test/arbitraries/sequences/step.ts";
 import { type Kind, onBoth, shellLine } from "./kind.ts";
-import { type Answer, neutral, type Side } from "./side.ts";
+import { type Answer, neutral, SETTLE_WARP_MS, type Side } from "./side.ts";
 
 export function sequenceKind(k: SequenceKind): Kind {
   return {
@@ -36,7 +36,7 @@ export async function observe(k: SequenceKind, s: Sequence, side: Side): Promise
     if (moved !== null && moved !== step.do) {
       await side.settle();
     }
-    moved = step.do === "look" ? null : step.do;
+    moved = comesToRest(step) ? null : step.do;
     if (step.do === "look") {
       await side.settle();
       seen.push(await lookAt(k, side));
@@ -44,7 +44,7 @@ export async function observe(k: SequenceKind, s: Sequence, side: Side): Promise
       await side.frame(step.port, step.hex);
     } else if (step.do === "warp") {
       await side.warp(step.ms);
-    } else {
+    } else if (step.do === "run") {
       await side.run(words(step.line), stdinOf(step));
     }
   }
@@ -65,6 +65,9 @@ async function lookAt(k: SequenceKind, side: Side): Promise<string> {
   return text;
 }
 
+/** After these steps nothing is under way. */
+const comesToRest = ({ do: kind }: Step): boolean => kind === "look" || kind === "rest";
+
 const stdinOf = (step: { readonly input?: readonly string[] }): string =>
   (step.input ?? []).map((l) => `${l}\n`).join("");
 
@@ -84,7 +87,7 @@ async function compare(
     if (moved !== null && moved !== step.do) {
       await Promise.all([real.settle(), ours.settle()]);
     }
-    moved = step.do === "look" ? null : step.do;
+    moved = comesToRest(step) ? null : step.do;
     const difference =
       step.do === "look" ? await compareLooks(k, real, ours) : await compareStep(step, real, ours);
     if (difference !== null) {
@@ -108,6 +111,7 @@ async function compareStep(step: Step, real: Side, ours: Side): Promise<string |
     case "run": {
       return compareAnswers(words(step.line), stdinOf(step), real, ours, withoutIds);
     }
+    case "rest":
     case "look":
       return null;
   }
@@ -213,6 +217,8 @@ function stepScript(step: Step): string[] {
     case "run": {
       return [shellLine(words(step.line), stdinOf(step)), "ovs-appctl revalidator/wait"];
     }
+    case "rest":
+      return [`ovs-appctl time/warp ${SETTLE_WARP_MS}`, "ovs-appctl revalidator/wait"];
     case "look":
       return [];
   }

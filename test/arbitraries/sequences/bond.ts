@@ -14,6 +14,7 @@ import {
   flowsOf,
   LOOK,
   macsOf,
+  paced,
   run,
   type Sequence,
   type SequenceKind,
@@ -97,7 +98,7 @@ const sequence = story((d): Sequence => {
   for (let n = d.range(0, 3); n > 0; n--) {
     steps.splice(d.int(steps.length), 0, ...event(d));
   }
-  return { steps: [configuration(d), ...flows("br0", table), ...steps, LOOK] };
+  return { steps: [configuration(d), ...flows("br0", table), ...paced(steps), LOOK] };
 });
 
 export const BOND: SequenceKind = {

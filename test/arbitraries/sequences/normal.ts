@@ -11,6 +11,7 @@ import {
   flowsOf,
   LOOK,
   macsOf,
+  paced,
   run,
   type Sequence,
   type SequenceKind,
@@ -222,7 +223,9 @@ const sequence = story((d): Sequence => {
   for (let n = d.pick([0, 1, 1, 2, 3]); n > 0; n--) {
     steps.splice(d.int(steps.length), 0, ...event(d, snooping));
   }
-  return { steps: [configuration(d, snooping), ...flows("br0", aroundNormal(d)), ...steps, LOOK] };
+  return {
+    steps: [configuration(d, snooping), ...flows("br0", aroundNormal(d)), ...paced(steps), LOOK],
+  };
 });
 
 const device = (bridge: string, name: string, ofport: string): string =>

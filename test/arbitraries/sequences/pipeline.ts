@@ -11,6 +11,7 @@ import {
   flows,
   flowsOf,
   LOOK,
+  paced,
   run,
   type Sequence,
   type SequenceKind,
@@ -533,6 +534,9 @@ const sequence = story((d): Sequence => {
   for (let n = d.pick([0, 1, 1, 2, 3]); n > 0; n--) {
     steps.splice(d.int(steps.length), 0, ...event(d));
   }
+  const table = tableOf(d);
+  // Without such actions frames come in bursts, which meters tell from frames with pauses.
+  const teaches = table.some((line) => /learn\(|normal|flood|all|output:5/.test(line));
   const far = d.some(["priority=9,arp,actions=drop", "priority=5,tcp,actions=2,in_port"], 30);
   return {
     steps: [
@@ -541,9 +545,9 @@ const sequence = story((d): Sequence => {
       run("ovs-ofctl -O OpenFlow15 del-meters br0"),
       run(`ovs-ofctl -O OpenFlow15 add-meter br0 ${meter(d, 1)}`),
       run(`ovs-ofctl -O OpenFlow15 add-meter br0 ${meter(d, 2)}`),
-      ...flows("br0", tableOf(d)),
+      ...flows("br0", table),
       ...flows("br1", [...far, "priority=0,actions=NORMAL"]),
-      ...steps,
+      ...(teaches ? paced(steps) : steps),
       LOOK,
     ],
   };

@@ -8,6 +8,8 @@ export type Step =
   | { readonly do: "run"; readonly line: string; readonly input?: readonly string[] }
   /** Moves the clock, which stands still otherwise. */
   | { readonly do: "warp"; readonly ms: number }
+  /** Lets megaflows follow what has changed, and counters come to rest. */
+  | { readonly do: "rest" }
   /** Compares everything that can be seen of both switches. */
   | { readonly do: "look" };
 
@@ -16,6 +18,7 @@ export interface Sequence {
 }
 
 export const LOOK: Step = { do: "look" };
+export const REST: Step = { do: "rest" };
 
 /**
  * A command line. ovs-ofctl is to speak OpenFlow 1.3 or later: as long as a connection of an older
@@ -36,6 +39,15 @@ export function frame(port: string, bytes: Uint8Array): Step {
 
 export function warp(ms: number): Step {
   return { do: "warp", ms };
+}
+
+/**
+ * The steps with a rest behind each frame. Where a frame may teach or move a MAC, a neighbour or a
+ * flow, megaflows are translated again. In Open vSwitch threads of their own do that meanwhile: a
+ * frame that follows at once meets megaflows of before or of after, as it happens.
+ */
+export function paced(steps: readonly Step[]): Step[] {
+  return steps.flatMap((step) => (step.do === "frame" ? [step, REST] : [step]));
 }
 
 /**

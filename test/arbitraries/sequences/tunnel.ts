@@ -20,6 +20,7 @@ import {
   frame,
   LOOK,
   macsOf,
+  paced,
   run,
   type Sequence,
   type SequenceKind,
@@ -395,8 +396,7 @@ function event(d: Draw): Step[] {
 const sequence = story((d): Sequence => {
   const traffic = (): Step[] => {
     if (d.chance(8)) {
-      // Flows follow the neighbour before the next frame.
-      return [frame("u1", neighbourFrame(d)), warp(10)];
+      return [frame("u1", neighbourFrame(d))];
     }
     const [port, bytes] = d.one<[string, Uint8Array]>([
       [5, () => [d.pick(["p1", "p1", "p2"]), innerFrame(d)]],
@@ -413,7 +413,7 @@ const sequence = story((d): Sequence => {
       configuration(d),
       ...flows("br-phy", underlay(d)),
       ...flows("br0", table(d)),
-      ...steps,
+      ...paced(steps),
       LOOK,
     ],
   };
