@@ -146,7 +146,8 @@ export const LOG_MODULES = [
   "vlog",
   "vswitchd",
 ] as const;
-export type LogModule = (typeof LOG_MODULES)[number];
+/** Modules of the daemon, and those that only a tool has. */
+export type LogModule = (typeof LOG_MODULES)[number] | "db_ctl_base" | "ofctl" | "vsctl";
 
 /** Tokens that one message costs in a rate limit; a limit gains RATE tokens a millisecond. */
 const MSG_TOKENS = 60_000;
@@ -190,8 +191,32 @@ export interface RateLimit {
 
 interface ModuleState {
   readonly levels: Record<LogDestination, LogLevel>;
+  /** Index of the lowest level that any destination wants. */
+  threshold: number;
   honorRateLimits: boolean;
 }
+
+function threshold(levels: Record<LogDestination, LogLevel>): number {
+  return Math.max(...LOG_DESTINATIONS.map((d) => LOG_LEVELS.indexOf(levels[d])));
+}
+
+/** The program that a log belongs to, and where its lines go. */
+export interface LogOwner {
+  readonly program: string;
+  readonly destination: LogDestination;
+  readonly modules: readonly string[];
+  /** Levels of all modules at the beginning; other destinations get nothing. */
+  readonly initial: Partial<Record<LogDestination, LogLevel>>;
+}
+
+const SILENT: Record<LogDestination, LogLevel> = { syslog: "off", console: "off", file: "off" };
+
+const DAEMON: LogOwner = {
+  program: "ovs-vswitchd",
+  destination: "file",
+  modules: LOG_MODULES,
+  initial: { file: "info" },
+};
 
 export class Vlog {
   private readonly clock: Clock;
@@ -202,6 +227,8 @@ export class Vlog {
     file: "%D{%Y-%m-%dT%H:%M:%S.###Z}|%05N|%c%T|%p|%m",
   };
   private readonly limits = new Map<string, LogRateLimit>();
+  private readonly destination: LogDestination;
+  private readonly program: string;
   private append: ((line: string) => void) | undefined;
   private fileName: string | undefined;
   /** Messages so far of each thread. */
@@ -209,12 +236,22 @@ export class Vlog {
   private readonly said = new Set<string>();
   private thread = "";
 
-  constructor(clock: Clock) {
+  /** The daemon's log, which goes to a file, unless another program is named. */
+  constructor(clock: Clock, owner: LogOwner = DAEMON) {
+    const { program, destination, modules, initial } = owner;
     this.clock = clock;
-    for (const name of LOG_MODULES) {
-      const levels = { console: "off", syslog: "off", file: "info" } as const;
-      this.modules.set(name, { levels: { ...levels }, honorRateLimits: true });
+    this.program = program;
+    this.destination = destination;
+    for (const name of modules) {
+      const levels = { ...SILENT, ...initial };
+      const state = { levels, threshold: threshold(levels), honorRateLimits: true };
+      this.modules.set(name, state);
     }
+  }
+
+  /** Lines go to `append` from now on. */
+  writeTo(append: (line: string) => void): void {
+    this.append = append;
   }
 
   /** Starts writing to a log file. */
@@ -223,7 +260,7 @@ export class Vlog {
       this.info("vlog", "closing log file");
     }
     this.fileName = name;
-    this.append = append;
+    this.writeTo(append);
     this.info("vlog", `opened log file ${name}`);
   }
 
@@ -240,13 +277,13 @@ export class Vlog {
     return this.fileName;
   }
 
-  /** True if a message of this module and level would be written anywhere. */
+  /** True if any destination wants a message of this module and level: then it counts. */
   enabled(module: LogModule, level: LogLevel): boolean {
     if (this.append === undefined) {
       return false;
     }
     const m = this.modules.get(module);
-    return m !== undefined && LOG_LEVELS.indexOf(m.levels.file) >= LOG_LEVELS.indexOf(level);
+    return m !== undefined && m.threshold >= LOG_LEVELS.indexOf(level);
   }
 
   log(module: LogModule, level: LogLevel, text: string): void {
@@ -254,6 +291,10 @@ export class Vlog {
       return;
     }
     this.counts.set(this.thread, (this.counts.get(this.thread) ?? 0) + 1);
+    const own = this.modules.get(module)?.levels[this.destination] ?? "off";
+    if (LOG_LEVELS.indexOf(own) < LOG_LEVELS.indexOf(level)) {
+      return;
+    }
     this.append(`${this.formatLine(module, level, text)}\n`);
   }
 
@@ -285,10 +326,10 @@ export class Vlog {
     this.thread = thread;
   }
 
-  /** Logs the first time that it is called with that text, or never. */
-  once(module: LogModule, level: LogLevel, text: string): void {
-    if (!this.said.has(text)) {
-      this.said.add(text);
+  /** Logs the first time that it is called for that place, or never. */
+  once(module: LogModule, level: LogLevel, text: string, place = text): void {
+    if (!this.said.has(place)) {
+      this.said.add(place);
       this.log(module, level, text);
     }
   }
@@ -344,7 +385,7 @@ export class Vlog {
 
   private formatLine(module: LogModule, level: LogLevel, text: string): string {
     const trimmed = text.replace(/\n+$/, "");
-    return this.patterns.file.replace(
+    return this.patterns[this.destination].replace(
       /%(-?)(0?)(\d*)([DdNcTtpmnAPr%])(?:\{([^}]*)\})?/g,
       (_all, left: string, zero: string, width: string, code: string, arg: string | undefined) => {
         const s = this.expand(code, arg, module, level, trimmed);
@@ -380,7 +421,7 @@ export class Vlog {
       case "T":
         return this.thread === "" ? "" : `(${this.thread})`;
       case "A":
-        return "ovs-vswitchd";
+        return this.program;
       case "r":
         return String(Math.floor(this.clock.nowMs()));
       case "%":
@@ -392,7 +433,7 @@ export class Vlog {
 
   /** Applies a `vlog/set` argument; answers an error text or undefined. */
   setLevels(text: string): string | undefined {
-    const spec = parseLogSpec(text, LOG_MODULES);
+    const spec = parseLogSpec(text, [...this.modules.keys()]);
     if (typeof spec === "string") {
       return spec;
     }
@@ -418,6 +459,7 @@ export class Vlog {
             m.levels[d] = level;
           }
         }
+        m.threshold = threshold(m.levels);
       }
     }
   }

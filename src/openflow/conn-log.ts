@@ -1,8 +1,7 @@
-// What the decoding of a peer's messages tells the log of the switch.
+// What parsers and the decoding of a peer's messages tell the log of the switch or of a tool.
 //
-// Decoders get a function to which they tell what is wrong with a message; a tool prints it, a
-// switch logs it under the rate limits of Open vSwitch, of which each file of its sources has one,
-// named here by the module. References: ovs: VLOG_RATE_LIMIT_INIT in lib/ofp-*.c, lib/nx-match.c.
+// They get a function to which they tell what is wrong; it is logged under the rate limits of Open
+// vSwitch, of which each file of its sources has one, named here by the module. References: ovs: VLOG_RATE_LIMIT_INIT in lib/ofp-*.c, lib/nx-match.c.
 
 import type { LogSink } from "../flow/ofp-port.ts";
 import { LOG_MODULES, type LogLevel, type RateLimit, type Vlog } from "../lib/vlog.ts";
@@ -10,20 +9,24 @@ import { LOG_MODULES, type LogLevel, type RateLimit, type Vlog } from "../lib/vl
 const LEVELS: Readonly<Record<string, LogLevel>> = { ERR: "err", WARN: "warn", INFO: "info" };
 
 /** Messages of a module at once; then one a minute. */
-const BURST = 5;
+export const DECODE_LOG_BURST = 5;
 /** Messages that have a stricter limit of their own. */
 const ONCE = /^(?:OpenFlow message has unknown vendor|unknown OpenFlow message)/;
+/** Advice about the spelling of port numbers, which is given once. */
+const ADVICE = /^referring to port/;
+/** Warnings about numbers of ports and tables in a text have no limit. */
+const NUMBERS = /^(?:Negative value|(?:port|table) \d+ is )/;
 /** Further lines of a message that has been let through. */
 const CONTINUED = /^(?: pre|post): /;
 
 function limitOf(module: string, text: string): RateLimit {
   const once = module === "ofp_msgs" ? ONCE.exec(text) : null;
   return once === null
-    ? { name: `decode:${module}`, rate: 1, burst: BURST }
+    ? { name: `decode:${module}`, rate: 1, burst: DECODE_LOG_BURST }
     : { name: `decode:${once[0]}`, rate: 1, burst: 1 };
 }
 
-/** A sink for decoders that writes into the log of a switch. */
+/** A sink for parsers and decoders that writes into a log. */
 export function decodeLog(log: Vlog): LogSink {
   let letThrough = true;
   return (level, name, text) => {
@@ -32,11 +35,18 @@ export function decodeLog(log: Vlog): LogSink {
       return;
     }
     const how = LEVELS[level] ?? "warn";
-    if (!(module === "ofp_match" && CONTINUED.test(text))) {
+    if (module === "ofp_port" && ADVICE.test(text)) {
+      log.once(module, how, text, "advice about ports");
+      return;
+    }
+    const unlimited = (module === "ofp_port" || module === "ofp_table") && NUMBERS.test(text);
+    if (unlimited) {
+      letThrough = true;
+    } else if (!(module === "ofp_match" && CONTINUED.test(text))) {
       letThrough = !log.drops(module, how, limitOf(module, text));
       if (module === "nx_match" && letThrough) {
         // The caller of the place that logs asks the same limit again.
-        log.drops(module, how, limitOf(module, text));
+        letThrough = !log.drops(module, how, limitOf(module, text));
       }
     }
     if (letThrough) {

@@ -8,7 +8,7 @@ import { fieldByName, fieldNames } from "../flow/fields.ts";
 import { get, K, set } from "../flow/flow-key.ts";
 import { cloneMatch, type Match, matchSlot, newMatch, zeroWildcarded } from "../flow/match.ts";
 import { normalizeMatch } from "../flow/match-normalize.ts";
-import { type LogSink, OFPP, portFromString, tableFromString } from "../flow/ofp-port.ts";
+import { OFPP, portFromString, tableFromString } from "../flow/ofp-port.ts";
 import { P, type Protocols } from "../flow/of-version.ts";
 import { fail, ok, type Result } from "../lib/errors.ts";
 import { strToU16, strToU64 } from "../lib/number.ts";
@@ -390,38 +390,6 @@ export function parseFlowMod(text: string, command: number, cx: TextContext): Re
     logNormalization(r.value.fm.match, cx);
   }
   return r;
-}
-
-/**
- * Messages of each module that one run of a tool logs: the real limit is a burst of five and then
- * one a second. A normalisation takes three lines; refused entries count twice.
- */
-export const TOOL_LOG_BURST = 5;
-const REJECTED_LOG_BURST = 2;
-
-/** Warnings about numbers of ports and tables in a text have no limit. */
-function isUnlimited(module: string, text: string): boolean {
-  const number = /^(?:Negative value|(?:port|table) \d+ is )/.test(text);
-  return number && (module === "ofp_port" || module === "ofp_table");
-}
-
-/**
- * The log of one run of a tool, with the limits of the modules of Open vSwitch; its advice about
- * port numbers is given once (ovs: VLOG_RATE_LIMIT_INIT(1, 5), VLOG_WARN_ONCE in ofp-port.c).
- */
-export function toolLog(log: LogSink): LogSink {
-  const counts = new Map<string, number>();
-  return (level, module, text) => {
-    const advice = text.startsWith("referring to port");
-    const key = advice ? "advice" : module;
-    const goesOn = module === "ofp_match" && !text.startsWith("normalization");
-    const n = (counts.get(key) ?? 0) + (goesOn ? 0 : 1);
-    counts.set(key, n);
-    const limit = advice ? 1 : module === "nx_match" ? REJECTED_LOG_BURST : TOOL_LOG_BURST;
-    if (n <= limit || isUnlimited(module, text)) {
-      log(level, module, text);
-    }
-  };
 }
 
 /** Logs a match before and after normalisation if they differ (ovs: ofputil_normalize_match). */

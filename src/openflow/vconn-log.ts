@@ -34,7 +34,7 @@ interface Greeter {
   readonly xid: number;
 }
 
-/** The two sides say hello, and agree on a version or not. */
+/** The two sides say hello, `own` being the one that logs, and agree on a version or not. */
 export function logHellos(log: Vlog, conn: string, own: Greeter, peer: Greeter): void {
   logSent(log, conn, encodeHello(own.versions, own.xid));
   logReceived(log, conn, encodeHello(peer.versions, peer.xid));
@@ -44,7 +44,6 @@ export function logHellos(log: Vlog, conn: string, own: Greeter, peer: Greeter):
   if (common === 0) {
     const text = `${vconnName(conn)}: version negotiation failed (${both})`;
     log.logRl("vconn", "warn", BAD_MESSAGES, text);
-    log.warn("rconn", `${conn}: connection dropped (Broken pipe)`);
   } else if (log.enabled("vconn", "dbg")) {
     const version = `0x${(31 - Math.clz32(common)).toString(16).padStart(2, "0")}`;
     log.dbg("vconn", `${vconnName(conn)}: negotiated OpenFlow version ${version} (${both})`);

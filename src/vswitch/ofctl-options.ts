@@ -37,6 +37,8 @@ export interface OfctlOptions {
   readonly names: boolean | undefined;
   /** Number of -m options. */
   readonly verbosity: number;
+  /** Arguments of -v, in order; a bare one is empty. */
+  readonly logSpecs: readonly string[];
   /** Bitmap of allowed OpenFlow versions, bit `1 << version`. */
   readonly versions: number;
   /** Bits of `P` that may be used: -F and -O together. */
@@ -116,6 +118,7 @@ type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 interface Draft extends Mutable<OfctlOptions> {
   print?: "help" | "option" | "version";
   keys: SortKey[];
+  logSpecs: string[];
 }
 
 const FLAGS: Readonly<Record<string, (d: Draft) => void>> = {
@@ -235,6 +238,9 @@ function apply(d: Draft, opt: ParsedOpt): string | undefined {
     d.color = on;
     return undefined;
   }
+  if (opt.name === "verbose") {
+    d.logSpecs.push(opt.arg ?? "");
+  }
   FLAGS[opt.name]?.(d);
   return VALUES[opt.name]?.(d, opt.arg ?? "");
 }
@@ -287,6 +293,7 @@ export function parseOfctlOptions(args: readonly string[]): OfctlParsed {
     stats: true,
     names: undefined,
     verbosity: 0,
+    logSpecs: [],
     versions: 1 << OFP.v10,
     protocols: P.ANY,
     packetInFormat: undefined,

@@ -1,10 +1,12 @@
-// The option -v of the tools: which of its words make sense for which tool.
+// The logs of the tools, and their option -v: which of its words make sense for which tool.
 //
-// The tools have the modules of the library and one or two of their own; what belongs to the daemon
-// they do not know. Their own logs stay as they are by default. References: ovs: lib/vlog.c
-// vlog_set_verbosity; the modules are those that Debian's tools accept.
+// A tool logs to standard error from level "info" on unless -v says something else. The tools have
+// the modules of the library and one or two of their own; what belongs to the daemon they do not
+// know. References: ovs: lib/vlog.c vlog_set_verbosity; the modules are those that Debian's tools
+// accept.
 
-import { LOG_MODULES, parseLogSpec } from "../lib/vlog.ts";
+import type { Clock } from "../lib/env.ts";
+import { LOG_MODULES, type LogModule, parseLogSpec, Vlog } from "../lib/vlog.ts";
 import type { Tool } from "./command.ts";
 import type { ParsedOpt } from "./getopt.ts";
 
@@ -20,8 +22,8 @@ const DAEMON_ONLY: ReadonlySet<string> = new Set(
 
 interface Difference {
   /** Modules of the library that a tool does without. */
-  readonly without: readonly string[];
-  readonly own: readonly string[];
+  readonly without: readonly LogModule[];
+  readonly own: readonly LogModule[];
 }
 
 const DIFFERENCES: Readonly<Partial<Record<Tool, Difference>>> = {
@@ -33,13 +35,37 @@ const DIFFERENCES: Readonly<Partial<Record<Tool, Difference>>> = {
   "ovs-appctl": { without: ["pcap", "vconn", "vconn_stream"], own: [] },
 };
 
+/** All modules of a tool. */
+function modulesOf(tool: Tool): readonly LogModule[] {
+  const { without, own } = DIFFERENCES[tool] ?? { without: [], own: [] };
+  return [...LOG_MODULES.filter((m) => !DAEMON_ONLY.has(m) && !without.includes(m)), ...own];
+}
+
+/** The log of one run of a tool after its options -v, of which `specs` are the arguments. */
+export function openToolLog(
+  tool: Tool,
+  clock: Clock,
+  specs: readonly string[],
+  print: (line: string) => void,
+): Vlog {
+  const log = new Vlog(clock, {
+    program: tool,
+    destination: "console",
+    modules: modulesOf(tool),
+    initial: { console: "info", syslog: "info" },
+  });
+  for (const spec of specs) {
+    log.setLevels(spec);
+  }
+  log.writeTo(print);
+  return log;
+}
+
 /** Why a tool refuses an option that has to do with its log; undefined for all others. */
 export function verbosityError(tool: Tool, { name, arg }: ParsedOpt): string | undefined {
   if (name !== "verbose" || arg === undefined) {
     return undefined;
   }
-  const { without, own } = DIFFERENCES[tool] ?? { without: [], own: [] };
-  const shared = LOG_MODULES.filter((m) => !DAEMON_ONLY.has(m) && !without.includes(m));
-  const spec = parseLogSpec(arg, [...shared, ...own]);
+  const spec = parseLogSpec(arg, modulesOf(tool));
   return typeof spec === "string" ? `processing "${arg}": ${spec}` : undefined;
 }

@@ -4,17 +4,18 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { MaskPool } from "../../src/flow/mask-pool.ts";
 import { P } from "../../src/flow/of-version.ts";
+import { ManualClock } from "../../src/lib/env.ts";
+import { Vlog } from "../../src/lib/vlog.ts";
+import { DECODE_LOG_BURST, decodeLog } from "../../src/openflow/conn-log.ts";
 import { DumpReader } from "../../src/openflow/dump-reader.ts";
 import { formatFlowStats } from "../../src/openflow/flow-stats-text.ts";
 import {
   COMMAND_IN_TEXT,
   COMMAND_NONE,
-  TOOL_LOG_BURST,
   parseFlow,
   parseFlowFile,
   parseFlowMod,
   parseFlowStatsRequest,
-  toolLog,
 } from "../../src/openflow/flow-text.ts";
 import { NO_CONTEXT } from "../../src/openflow/match-parse.ts";
 import { formatMatch } from "../../src/openflow/match-text.ts";
@@ -133,10 +134,11 @@ describe("files of flows", () => {
 
   it("log what normalisation changes, but not without end", () => {
     const lines: string[] = [];
-    const log = toolLog((level, module, text) => {
-      lines.push(`${module}|${level}|${text}`);
-    });
-    for (let i = 0; i < TOOL_LOG_BURST + 3; i++) {
+    const vlog = new Vlog(new ManualClock(0));
+    vlog.setLevels("PATTERN:ANY:%c|%p|%m");
+    vlog.writeTo((line) => lines.push(line.slice(0, -1)));
+    const log = decodeLog(vlog);
+    for (let i = 0; i < DECODE_LOG_BURST + 3; i++) {
       parseFlowMod("tp_dst=80 actions=drop", OFPFC.ADD, { ...NO_CONTEXT, log });
     }
     expect(lines.slice(0, 3)).toEqual([
@@ -144,7 +146,7 @@ describe("files of flows", () => {
       "ofp_match|INFO| pre: tp_dst=80",
       "ofp_match|INFO|post: ",
     ]);
-    expect(lines.length).toBe(3 * TOOL_LOG_BURST);
+    expect(lines.length).toBe(3 * DECODE_LOG_BURST);
   });
 });
 

@@ -6,8 +6,6 @@
 import type { Action } from "./types.ts";
 
 const HEADER = 8;
-/** An action that holds a pointer to a field, or two subfields. */
-const SUBFIELD = 16;
 
 function align(n: number): number {
   return (n + 7) & ~7;
@@ -18,9 +16,9 @@ function actionBytes(a: Action): number {
     case "controller":
       return align(24 + a.userdata.length);
     case "bundle":
-      return align(48 + 2 * a.members.length);
+      return align(40 + 4 * a.members.length);
     case "set_field":
-      return SUBFIELD + 2 * align(a.field.bytes);
+      return 16 + 2 * align(a.field.bytes);
     case "dec_ttl":
       return align(HEADER + 2 * a.cntIds.length);
     case "encap":
@@ -29,7 +27,7 @@ function actionBytes(a: Action): number {
       );
     case "learn":
       return (
-        64 +
+        48 +
         a.specs.reduce((n, s) => n + 40 + (s.imm === null ? 0 : align(Math.ceil(s.nBits / 8))), 0)
       );
     case "note":
@@ -42,23 +40,27 @@ function actionBytes(a: Action): number {
     case "nat":
       return 48;
     case "reg_move":
-      return 40;
     case "multipath":
-      return 48;
+      return 40;
     case "sample":
-    case "write_metadata":
-      return 24;
+    case "check_pkt_larger":
+      return 32;
     case "stack_push":
     case "stack_pop":
     case "output_reg":
-    case "check_pkt_larger":
-      return 32;
-    case "delete_field":
-    case "set_tunnel":
-    case "unroll_xlate":
-    case "enqueue":
+    case "write_metadata":
+      return 24;
+    case "output":
     case "output_trunc":
+    case "enqueue":
+    case "set_eth_src":
+    case "set_eth_dst":
+    case "set_tunnel":
+    case "delete_field":
+    case "resubmit":
+    case "conjunction":
     case "meter":
+    case "unroll_xlate":
       return 16;
     default:
       return HEADER;

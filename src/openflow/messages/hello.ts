@@ -109,15 +109,23 @@ export function negotiateVersion(ours: VersionBitmap, theirs: VersionBitmap): nu
   return common === 0 ? 0 : 31 - Math.clz32(common);
 }
 
-/** An error message with any data. A version without errors falls back to OpenFlow 1.0. */
+/**
+ * An error message with any data. A version without errors falls back to OpenFlow 1.0, an error that
+ * the version does not have to one that says so.
+ */
 export function encodeError(
   err: OfpErr,
   version: number,
   xid: number,
   data: Uint8Array,
+  log: LogSink | null = null,
 ): Uint8Array {
   const v: OfVersion = hasErrDomain(version) ? version : OFP.v10;
-  const known = errCode(err, v) ?? errCode("NXBRC_UNENCODABLE_ERROR", v);
+  let known = errCode(err, v);
+  if (known === undefined) {
+    log?.("ERR", "ofp_errors", `cannot encode ${err} for OpenFlow 1.${v - OFP.v10}`);
+    known = errCode("NXBRC_UNENCODABLE_ERROR", v);
+  }
   const code: OfpErrCode = known ?? { vendor: VENDOR.OF, type: 0, code: 0 };
   const w = startMsg("OFPT_ERROR", v, xid);
   if (code.vendor === VENDOR.OF) {
@@ -132,7 +140,11 @@ export function encodeError(
 }
 
 /** The error that answers a message, with as much of it as fits. */
-export function encodeErrorReply(err: OfpErr, request: Uint8Array): Uint8Array {
+export function encodeErrorReply(
+  err: OfpErr,
+  request: Uint8Array,
+  log: LogSink | null = null,
+): Uint8Array {
   const version = request[OFP_HEADER.VERSION] ?? 0;
   const length = ((request[2] ?? 0) << 8) | (request[3] ?? 0);
   return encodeError(
@@ -140,6 +152,7 @@ export function encodeErrorReply(err: OfpErr, request: Uint8Array): Uint8Array {
     version,
     getU32(request, OFP_HEADER.XID),
     request.subarray(0, Math.min(length, request.length)),
+    log,
   );
 }
 

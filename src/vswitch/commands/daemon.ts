@@ -67,19 +67,21 @@ function memoryShow(ctx: CommandContext): Reply {
 
 const ACTIONS_IMPLS = ["scalar", "autovalidator"];
 
-function showActionImpls(): Reply {
+function showActionImpls(ctx: CommandContext): Reply {
   const rows = ACTIONS_IMPLS.map(
-    (n) => `  ${n} (available: Yes, active: ${n === "scalar" ? "Yes" : "No"})\n`,
+    (n) => `  ${n} (available: Yes, active: ${n === ctx.vs.actionsImpl ? "Yes" : "No"})\n`,
   );
   return appctlOk(`Available Actions implementations:\n${rows.join("")}`);
 }
 
 /** There is one way to execute actions here; it can be "chosen". */
-function setActionImpl(_ctx: CommandContext, argv: readonly string[]): Reply {
+function setActionImpl(ctx: CommandContext, argv: readonly string[]): Reply {
   const name = argv[1] ?? "";
-  return ACTIONS_IMPLS.includes(name)
-    ? appctlOk(`Action implementation set to ${name}.`)
-    : appctlError(`Error: unknown action implementation, ${name}, specified!`);
+  if (!ACTIONS_IMPLS.includes(name)) {
+    return appctlError(`Error: unknown action implementation, ${name}, specified!`);
+  }
+  ctx.vs.actionsImpl = name;
+  return appctlOk(`Action implementation set to ${name}.`);
 }
 
 function exit(ctx: CommandContext): Reply {

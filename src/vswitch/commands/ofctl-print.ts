@@ -109,7 +109,7 @@ function encodeError(s: OfctlSession, argv: readonly string[]): number {
   if (bytes.length !== getU16(bytes, OFP_HEADER.LENGTH)) {
     ofctlFatal("Request size inconsistent");
   }
-  s.print(plainDump(encodeErrorReply(err, bytes)));
+  s.print(plainDump(encodeErrorReply(err, bytes, s.logSink)));
   return 0;
 }
 

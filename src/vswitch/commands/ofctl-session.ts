@@ -11,8 +11,9 @@ import { P, type Protocols } from "../../flow/of-version.ts";
 import { decodeUtf8, getU32 } from "../../lib/bytes.ts";
 import { Cursor } from "../../lib/bytes.ts";
 import type { Result } from "../../lib/errors.ts";
-import { toolLog } from "../../openflow/flow-text.ts";
+import type { Vlog } from "../../lib/vlog.ts";
 import type { TextContext } from "../../openflow/match-parse.ts";
+import { decodeLog } from "../../openflow/conn-log.ts";
 import { encodeSetProtocol } from "../../openflow/messages/connection.ts";
 import { isErr } from "../../openflow/messages/errors.ts";
 import { decodeError } from "../../openflow/messages/hello.ts";
@@ -38,6 +39,7 @@ import {
 } from "../../openflow/messages/version.ts";
 import type { CommandContext, Reply } from "../command.ts";
 import { defaultOfctlOptions, type OfctlOptions } from "../ofctl-options.ts";
+import { openToolLog } from "../tool-log.ts";
 import { OfctlExit, ofctlFatal, openVconn, type Vconn } from "./ofctl-vconn.ts";
 
 const OF11 = 2;
@@ -98,8 +100,8 @@ export class OfctlSession {
 
   /** What parsers need to accept names of a switch. */
   accept(name: string): TextContext {
-    const ports = this.acceptPorts(name);
-    return { ports, tables: this.acceptTables(name), log: this.logSink };
+    const tables = this.acceptTables(name);
+    return { ports: this.acceptPorts(name), tables, log: this.logSink };
   }
 
   /** The names of ports alone: others are not asked for. */
@@ -116,19 +118,25 @@ export class OfctlSession {
     return { ports: null, tables: null, log: this.logSink };
   }
 
-  /** The real tool's log goes to standard error, as far as its rate limits let it. */
-  readonly logSink: LogSink = toolLog((level, module, text) => {
-    this.printError(this.logLine(module, level, text));
-  });
+  #log: Vlog | undefined;
+  #sink: LogSink | undefined;
 
-  #logLines = 0;
+  /** The tool's own log, which goes to standard error; made when something is to be said. */
+  get log(): Vlog {
+    this.#log ??= openToolLog("ovs-ofctl", this.ctx.vs.clock, this.options.logSpecs, (line) => {
+      this.printError(line);
+    });
+    return this.#log;
+  }
 
-  /** A line of the tool's own log, as it stands on standard error. */
-  logLine(module: string, level: string, text: string): string {
-    this.#logLines++;
-    const when = new Date(this.ctx.vs.clock.wallMs()).toISOString().slice(0, 19);
-    const serial = String(this.#logLines).padStart(5, "0");
-    return `${when}Z|${serial}|${module}|${level}|${text.replace(/\n$/, "")}\n`;
+  readonly logSink: LogSink = (level, module, text) => {
+    this.#sink ??= decodeLog(this.log);
+    this.#sink(level, module, text);
+  };
+
+  /** The log for what the user did not ask for with -v, which then is not made at all. */
+  get detailLog(): Vlog | null {
+    return this.options.logSpecs.length === 0 ? null : this.log;
   }
 
   /** The text of a message, with more detail than the user asked for; the log says what is wrong. */
@@ -333,7 +341,8 @@ export class OfctlSession {
 }
 
 function fetchTableNames(s: OfctlSession, v: Vconn): [number, string][] {
-  if (v.version !== OF11 && v.conn.ofproto.tables.every((t) => t.name === null)) {
+  const watched = s.detailLog?.enabled("vconn", "dbg") ?? false;
+  if (v.version !== OF11 && !watched && v.conn.ofproto.tables.every((t) => t.name === null)) {
     // The features of all tables are a long answer, of which only the names are wanted here. That
     // of OpenFlow 1.1 may hold what the log mentions.
     v.nextXid();

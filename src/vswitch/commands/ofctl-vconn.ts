@@ -7,6 +7,7 @@
 
 import type { Protocols } from "../../flow/of-version.ts";
 import { getU32 } from "../../lib/bytes.ts";
+import type { Vlog } from "../../lib/vlog.ts";
 import type { Ofconn } from "../../openflow/connmgr.ts";
 import type { BundleCtrl } from "../../openflow/messages/types-switch.ts";
 import { OFPBCT } from "../../openflow/messages/types-switch.ts";
@@ -20,7 +21,7 @@ import { encodeBarrierRequest } from "../../openflow/messages/hello.ts";
 import { OFP_HEADER, pullMsg, setXid } from "../../openflow/messages/raw.ts";
 import { protocolFromVersion } from "../../openflow/messages/version.ts";
 import { handleMessage } from "../../openflow/ofproto-handle.ts";
-import { logHellos, versionList } from "../../openflow/vconn-log.ts";
+import { logHellos, logReceived, logSent } from "../../openflow/vconn-log.ts";
 import type { VSwitch } from "../vswitch.ts";
 
 /** Ends a command with an exit status and a text for standard error. */
@@ -69,14 +70,26 @@ export class Vconn {
 
   /** Sends a message as it is. */
   send(bytes: Uint8Array): void {
+    this.#log(logSent, bytes);
     handleMessage(this.conn, bytes);
     this.#inbox.push(...this.conn.receive());
+  }
+
+  #log(how: typeof logSent, bytes: Uint8Array): void {
+    const { detailLog } = this.#opener;
+    if (detailLog !== null) {
+      how(detailLog, this.fullName, bytes);
+    }
   }
 
   /** The next message, or null if there is none. */
   receive(): Uint8Array | null {
     this.#inbox.push(...this.conn.receive());
-    return this.#inbox.shift() ?? null;
+    const next = this.#inbox.shift() ?? null;
+    if (next !== null) {
+      this.#log(logReceived, next);
+    }
+    return next;
   }
 
   /** All messages with the xid of a request; others are passed over. */
@@ -178,7 +191,9 @@ export interface Opener {
   readonly versions: number;
   /** Numbers all messages of the command, on whichever connection. */
   nextXid(): number;
-  logLine(module: string, level: string, text: string): string;
+  readonly log: Vlog;
+  /** The same if it may say more than it does by itself. */
+  readonly detailLog: Vlog | null;
 }
 
 /** Connects to a bridge, in the highest version that both ends allow. */
@@ -201,17 +216,17 @@ export function openVconn(s: Opener, name: string): Vconn {
   const { conns, log } = target.ofproto;
   const connName = conns.nextServiceName();
   // The hellos are not really sent.
-  const peer = { versions: s.versions, xid: s.nextXid() };
-  logHellos(log, connName, { versions: target.versions, xid: vs.nextHelloXid() }, peer);
+  const tool = { versions: s.versions, xid: s.nextXid() };
+  const bridgeEnd = { versions: target.versions, xid: vs.nextHelloXid() };
+  logHellos(log, connName, bridgeEnd, tool);
   if (common === 0) {
-    const text =
-      `${fullName}: version negotiation failed (we support ${versionList(s.versions)}, ` +
-      `peer supports ${versionList(target.versions)})`;
-    throw new OfctlExit(
-      1,
-      `${s.logLine("vconn", "WARN", text)}` +
-        `ovs-ofctl: ${name}: failed to connect to socket (Broken pipe)\n`,
-    );
+    log.warn("rconn", `${connName}: connection dropped (Broken pipe)`);
+  }
+  if (common === 0 || s.detailLog !== null) {
+    logHellos(s.log, fullName, tool, bridgeEnd);
+  }
+  if (common === 0) {
+    return ofctlFatal(`${name}: failed to connect to socket (Broken pipe)`);
   }
   const version = 31 - Math.clz32(common);
   const conn = conns.connect({ version, name: connName });

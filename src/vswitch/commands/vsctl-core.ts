@@ -5,6 +5,7 @@
 // a context. A user's mistake ends the whole line: it is thrown as VsctlFatal and caught where the
 // line started. References: ovs: lib/db-ctl-base.c, utilities/ovs-vsctl.c.
 
+import type { LogModule } from "../../lib/vlog.ts";
 import type { Atom, SymbolTable } from "../../ovsdb/atom.ts";
 import { compareText } from "../../ovsdb/atom.ts";
 import type { Row } from "../../ovsdb/database.ts";
@@ -94,7 +95,7 @@ export class Symbols implements SymbolTable {
 }
 
 /** One line on standard error like those of the log. */
-export type Warn = (module: string, text: string) => void;
+export type Warn = (module: LogModule, text: string) => void;
 
 /** What a command has at hand. */
 export interface CtlContext {

@@ -21,10 +21,11 @@ import {
 import { Transaction } from "../../ovsdb/transaction.ts";
 import type { Uuid } from "../../ovsdb/uuid.ts";
 import { type Command, type CommandContext, fatal, ok, type Reply } from "../command.ts";
+import type { Vlog } from "../../lib/vlog.ts";
 import { getoptLong, type OptSpec, type ParsedOpt } from "../getopt.ts";
 import { SSL_OPTIONS, VLOG_OPTIONS } from "../ofctl-options.ts";
 import { areQuiet } from "../quiet-changes.ts";
-import { verbosityError } from "../tool-log.ts";
+import { openToolLog, verbosityError } from "../tool-log.ts";
 import { OVS_VERSION, type VSwitch } from "../vswitch.ts";
 import { CONFIG_CTL_COMMANDS } from "./vsctl-config.ts";
 import {
@@ -99,6 +100,8 @@ interface GlobalOptions {
   style: TableStyle;
   print: "help" | "commands" | "options" | "version" | undefined;
   readonly local: Map<string, string | undefined>;
+  /** Arguments of -v, in order; a bare one is empty. */
+  readonly logSpecs: string[];
 }
 
 function oneOf<T extends string>(all: readonly T[], value: string, what: string): T {
@@ -147,6 +150,9 @@ function applyOption(o: GlobalOptions, opt: ParsedOpt): void {
       return;
     case "timeout":
       o.timeoutS = positive(arg ?? "", "-t or --timeout");
+      return;
+    case "verbose":
+      o.logSpecs.push(arg ?? "");
       return;
     case "help":
     case "commands":
@@ -241,23 +247,21 @@ function parseCalls(
   return calls.length === 0 ? die("missing command name (use --help for help)") : calls;
 }
 
-/** What a whole line has printed on standard error, and the numbers of its log messages. */
-class Stderr {
-  text = "";
-  private count: number;
-  private readonly vs: VSwitch;
+/** What the line prints on standard error, its log included. */
+interface Stderr {
+  text: string;
+  readonly log: Vlog;
+}
 
-  constructor(vs: VSwitch, logged: number) {
-    this.vs = vs;
-    this.count = logged;
-  }
-
-  warn = (module: string, text: string): void => {
-    this.count++;
-    const time = new Date(this.vs.clock.wallMs()).toISOString().slice(0, 19);
-    const number = String(this.count).padStart(5, "0");
-    this.text += `${time}Z|${number}|${module}|WARN|${text}\n`;
+/** The console gets warnings; syslog, for which messages are counted too, gets more. */
+function openStderr(vs: VSwitch, specs: readonly string[]): Stderr {
+  const err: Stderr = {
+    text: "",
+    log: openToolLog(ME, vs.clock, ["console:warn", ...specs], (line) => {
+      err.text += line;
+    }),
   };
+  return err;
 }
 
 function warnUnreferenced(symbols: Symbols, err: Stderr): void {
@@ -270,7 +274,7 @@ function warnUnreferenced(symbols: Symbols, err: Stderr): void {
     }
     if (!s.strong) {
       const how = s.weak ? "only a weak reference to it was" : "no reference to it was";
-      err.warn(
+      err.log.warn(
         "vsctl",
         `row id "${name}" was created but ${how} inserted, ` +
           "so it will not actually appear in the database",
@@ -326,7 +330,7 @@ function formatAnswers(answers: readonly Answer[], o: GlobalOptions): string {
 
 /** A condition did not hold: nothing else runs here that could make it true, so time runs out. */
 function timedOut(err: Stderr): Reply {
-  err.warn("fatal_signal", "terminating with signal 14 (Alarm clock)");
+  err.log.warn("fatal_signal", "terminating with signal 14 (Alarm clock)");
   return { exit: -14, stdout: "", stderr: err.text };
 }
 
@@ -334,11 +338,11 @@ function timedOut(err: Stderr): Reply {
 function failure(e: unknown, err: Stderr): Reply {
   if (e instanceof DbError) {
     const text = `transaction error: ${formatJson(e.toJson(), { sort: true })}`;
-    err.warn("ovsdb_idl", text);
+    err.log.warn("ovsdb_idl", text);
     return { exit: 1, stdout: "", stderr: `${err.text}${ME}: ${text}\n` };
   }
   if (e instanceof RootIsGone) {
-    err.warn("ovsdb_idl", '"mutate" reply "count" is 0 instead of 1');
+    err.log.warn("ovsdb_idl", '"mutate" reply "count" is 0 instead of 1');
     const text = `${ME}: transaction error: no error details available\n`;
     return { exit: 1, stdout: "", stderr: err.text + text };
   }
@@ -355,7 +359,9 @@ function runCalls(
   o: GlobalOptions,
   words: readonly string[],
 ): Reply {
-  const err = new Stderr(vs, calls.some((c) => c.command.writes) ? 1 : 0);
+  const err = openStderr(vs, o.logSpecs);
+  const level = calls.some((c) => c.command.writes) ? "info" : "dbg";
+  err.log.log("vsctl", level, `Called as ${escapeArgs(words)}`);
   const txn = new Transaction(vs.db);
   const symbols = new Symbols(vs.db.uuids);
   const [first] = txn.rows("Open_vSwitch");
@@ -367,7 +373,7 @@ function runCalls(
     txn,
     symbols,
     root,
-    warn: err.warn,
+    warn: (module, text) => err.log.warn(module, text),
     newIfaces,
     argv: call.argv,
     options: call.options,
@@ -539,6 +545,7 @@ export function runVsctl(ctx: CommandContext, words: readonly string[]): Reply {
       style: DEFAULT_STYLE,
       print: undefined,
       local: new Map(),
+      logSpecs: [],
       db: undefined,
     };
     const specs = [...GLOBAL_OPTIONS, ...LOCAL_OPTIONS];
