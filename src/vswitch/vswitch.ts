@@ -150,6 +150,8 @@ export class VSwitch {
   ]);
   /** The daemon was told to end: ovs-appctl finds it no more. */
   stopped = false;
+  /** The implementation of datapath actions that was chosen: another name for the same one. */
+  actionsImpl = "scalar";
   settings: SwitchSettings = DEFAULT_SETTINGS;
   /** What moves packets. */
   packets: PacketPath | null = new Packets(this);
