@@ -1,6 +1,6 @@
 // Asks the real Open vSwitch the sessions of golden files anew and writes its answers there.
 //
-// `node tools/run.mjs tools/golden-links.ts [NAME...]`, all three unless told otherwise, needs Open vSwitch 3.1.0 and a machine that has little
+// `node tools/run.mjs tools/golden-links.ts [NAME...]`, all unless told otherwise, needs Open vSwitch 3.1.0 and a machine that has little
 // else to do: CFM and BFD run in a thread of their own there, which misses steps of time/warp if it
 // does not get the processor in time.
 
@@ -15,7 +15,7 @@ const PAUSE_MS = 60;
 const SETTINGS_PAUSE_MS = 250;
 
 const names = process.argv.slice(2);
-for (const name of names.length > 0 ? names : ["links", "trees", "auto-attach"]) {
+for (const name of names.length > 0 ? names : ["links", "trees", "auto-attach", "controllers"]) {
   const file = `test/golden/${name}.txt`;
   const golden = parseGolden(readFileSync(file, "utf8"));
   for (const session of golden.sessions) {

@@ -5,9 +5,13 @@
 // bridge; they get no events until they ask for them with a nonzero miss_send_len. "Primary" ones
 // are the controllers that the database names (ovs: ofproto/connmgr.c).
 
+import { newMatch } from "../flow/match.ts";
 import { OFP } from "../flow/of-version.ts";
-import type { LogSink } from "../flow/ofp-port.ts";
+import { type LogSink, OFPP } from "../flow/ofp-port.ts";
+import type { Action } from "./actions/types.ts";
 import type { Bundle } from "./bundle.ts";
+import { FailOpen } from "./fail-open.ts";
+import { InBand, type Remote } from "./in-band.ts";
 import { defaultAsync, encodeRoleStatus } from "./messages/connection.ts";
 import { encodeErrorReply } from "./messages/hello.ts";
 import { encodePortStatus } from "./messages/port.ts";
@@ -34,6 +38,7 @@ import {
 } from "./messages/types-switch.ts";
 import { logSent } from "./vconn-log.ts";
 import type { Ofproto } from "./ofproto.ts";
+import { type ControllerSettings, Services } from "./ofservice.ts";
 import { flowRemovedOf } from "./ofproto-stats.ts";
 import type { Rule } from "./rule.ts";
 
@@ -43,10 +48,15 @@ export const BUNDLE_IDLE_MS = 10_000;
 export const BUNDLE_EXPIRY_INTERVAL_MS = 1000;
 /** Bytes of a missed packet that a controller gets by default. */
 export const MISS_SEND_LEN_DEFAULT = 128;
+/** Priority of the flow that lets a bridge without controllers act as a plain switch. */
+export const STANDALONE_PRIORITY = 0;
 /** Messages that may wait in a connection; further asynchronous ones are dropped. */
 export const CONN_QUEUE_MAX = 1_000_000;
 
 export type ConnType = "primary" | "service";
+
+/** What a bridge does without its controllers: forward like a plain switch, or stay as it is. */
+export type FailMode = "standalone" | "secure";
 
 export interface ConnSettings {
   readonly type: ConnType;
@@ -278,19 +288,25 @@ const ACTION_BITS = (1 << OFPR.ACTION_SET) | (1 << OFPR.GROUP) | (1 << OFPR.PACK
 export class ConnMgr {
   readonly #ofproto: Ofproto;
   readonly #conns = new Set<Ofconn>();
-  #services = 0;
-  /** Number of controllers that the database names, connected or not. */
-  controllers = 0;
+  #nextService = 0;
+  readonly services: Services;
+  #failMode: FailMode = "secure";
+  #failOpen: FailOpen | null = null;
+  #inBand: InBand | null = null;
+  /** Besides the controllers, whom in-band control reaches: managers of the database. */
+  #managers: readonly Remote[] = [];
+  #inBandQueue = -1;
   /** Generation id of the last master or slave request, -1 before the first. */
   #electionId: bigint | null = null;
 
   constructor(ofproto: Ofproto) {
     this.#ofproto = ofproto;
+    this.services = new Services(ofproto);
   }
 
   /** The name of the next connection to the bridge's own socket. */
   nextServiceName(): string {
-    return `${this.#ofproto.name}<->unix#${this.#services++}`;
+    return `${this.#ofproto.name}<->unix#${this.#nextService++}`;
   }
 
   connect(s: Omit<ConnSettings, "name" | "type"> & Partial<ConnSettings>): Ofconn {
@@ -311,12 +327,93 @@ export class ConnMgr {
     return this.#conns;
   }
 
+  /** Makes the controllers and listeners those that the database names. */
+  setControllers(controllers: readonly ControllerSettings[]): void {
+    const had = this.hasControllers();
+    this.services.set(controllers);
+    this.#updateInBand();
+    this.#updateFailOpen();
+    // A bridge that gets its first controller or loses its last one starts with empty tables.
+    if (had !== this.hasControllers()) {
+      this.#ofproto.flush();
+    }
+  }
+
+  setFailMode(mode: FailMode): void {
+    if (this.#failMode !== mode) {
+      this.#failMode = mode;
+      this.#updateFailOpen();
+      if (!this.hasControllers()) {
+        this.#ofproto.flush();
+      }
+    }
+  }
+
+  /** What in-band control uses and reaches besides the controllers. */
+  setInBand(queue: number, managers: readonly Remote[]): void {
+    if (queue !== this.#inBandQueue) {
+      this.#inBandQueue = queue;
+      this.#updateInBand();
+    }
+    const old = this.#managers;
+    const same = managers.every((m, i) => m.ip === old[i]?.ip && m.port === old[i]?.port);
+    if (managers.length !== old.length || !same) {
+      this.#managers = managers;
+      this.#updateInBand();
+    }
+  }
+
+  #updateInBand(): void {
+    const remotes = [...this.services.inBandRemotes(), ...this.#managers];
+    if (remotes.length > 0) {
+      this.#inBand ??= new InBand(this.#ofproto);
+    }
+    // Without anybody to reach it takes its flows away and ends when it runs next.
+    this.#inBand?.configure(remotes, this.#inBandQueue);
+  }
+
+  #updateFailOpen(): void {
+    if (this.hasControllers() && this.#failMode === "standalone") {
+      this.#failOpen ??= new FailOpen(this.#ofproto, this);
+    } else {
+      this.#failOpen?.recover();
+      this.#failOpen = null;
+    }
+  }
+
+  /** After the tables were emptied: without controllers, a standalone bridge is a plain switch. */
+  flushed(): void {
+    this.#failOpen?.flushed(this.#ofproto.clock.nowMs());
+    if (!this.hasControllers() && this.#failMode === "standalone") {
+      const normal: Action = { kind: "output", port: OFPP.NORMAL, maxLen: 0 };
+      this.#ofproto.addFlow(newMatch(), STANDALONE_PRIORITY, [normal]);
+    }
+  }
+
+  /** The bridge goes, and with it its connections. */
+  destroy(): void {
+    this.services.destroy();
+    this.#failOpen?.recover();
+    this.#failOpen = null;
+    this.#inBand = null;
+  }
+
+  get hasInBand(): boolean {
+    return this.#inBand !== null;
+  }
+
+  /** Flows of table 0 that connections do not see. */
+  get nHiddenRules(): number {
+    return (this.#inBand?.nRules ?? 0) + (this.#failOpen?.nRules ?? 0);
+  }
+
+  /** True if the database names controllers to be in charge, connected or not. */
   hasControllers(): boolean {
-    return this.controllers > 0;
+    return this.services.hasPrimary;
   }
 
   isAnyControllerAdmitted(): boolean {
-    return [...this.#conns].some((c) => c.type === "primary");
+    return this.services.isAnyAdmitted;
   }
 
   wantsPacketInOnMiss(): boolean {
@@ -324,9 +421,15 @@ export class ConnMgr {
   }
 
   run(): void {
+    const nowMs = this.#ofproto.clock.nowMs();
+    if (this.#inBand?.run(nowMs) === false) {
+      this.#inBand = null;
+    }
     for (const conn of this.#conns) {
       conn.run();
     }
+    this.#failOpen?.run(nowMs);
+    this.services.run(nowMs);
   }
 
   get electionId(): bigint | null {

@@ -15,6 +15,7 @@ import type {
 } from "./messages/types-group.ts";
 import type { CtMatch, PortCounters, SwitchConfig } from "./messages/types-switch.ts";
 import type { OfPort } from "./ofport.ts";
+import type { Line } from "./rconn.ts";
 import type { Rule } from "./rule.ts";
 
 /** Counters of a datapath meter. */
@@ -52,6 +53,12 @@ export interface OfprotoProvider {
   meterSet(providerMeterId: number, config: MeterConfig): number | OfpErr;
   meterGet(providerMeterId: number, nBands: number): ProviderMeterStats | null;
   meterDel(providerMeterId: number): void;
+  /** Opens a connection to a controller; the text of an error if that is impossible at once. */
+  dial(target: string, versions: number): Line | string;
+  /** Lets others connect at a target such as "ptcp:6653"; false if nobody can. */
+  listen(target: string): boolean;
+  /** Address of the bridge's own port as a number, 0 if it has no such port. */
+  localMac(): number;
   /** Continues a packet that a controller held (NXT_RESUME). */
   resume(message: Uint8Array): OfpErr | null;
 }

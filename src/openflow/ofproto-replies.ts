@@ -107,7 +107,7 @@ export const STATS_HANDLERS: Partial<Record<MsgType, Handler>> = {
     const m = Multipart.replyTo(msg);
     const features = tableFeatures(p);
     for (const table of p.tables.filter((t) => !t.hidden)) {
-      appendTableStats(m, tableStats(table), features[table.id] as TableFeatures);
+      appendTableStats(m, tableStats(p, table), features[table.id] as TableFeatures);
     }
     return sendAll(conn, m);
   },

@@ -67,10 +67,10 @@ export function tableFeatures(p: Ofproto): TableFeatures[] {
   });
 }
 
-export function tableStats(table: OfTable): TableStats {
+export function tableStats(p: Ofproto, table: OfTable): TableStats {
   return {
     tableId: table.id,
-    activeCount: table.nFlows,
+    activeCount: table.nFlows - (table.id === 0 ? p.conns.nHiddenRules : 0),
     lookupCount: BigInt(table.nMatched + table.nMissed),
     matchedCount: BigInt(table.nMatched),
   };

@@ -61,10 +61,6 @@ import { EVICTION_REBUILD_MS } from "./eviction.ts";
 export const N_TABLES = 255;
 /** The table of the switch's own flows. */
 export const TBL_INTERNAL = 254;
-/** Priority of the flow that lets a bridge without controllers act as a plain switch. */
-export const STANDALONE_PRIORITY = 0;
-
-export type FailMode = "standalone" | "secure";
 
 export interface OfprotoInit {
   readonly name: string;
@@ -119,7 +115,6 @@ export class Ofproto implements XlateOfproto {
   datapathId = 0n;
   /** Texts of the description that differ from the default. */
   desc: Partial<DescStats> = {};
-  failMode: FailMode = "secure";
   readonly missRule: Rule;
   readonly noPacketInRule: Rule;
   readonly dropFragsRule: Rule;
@@ -324,24 +319,7 @@ export class Ofproto implements XlateOfproto {
     deleteAllGroups(this);
     deleteAllMeters(this);
     this.removePostponed();
-    this.flushed();
-  }
-
-  /** Without controllers, a standalone bridge forwards like a plain switch. */
-  flushed(): void {
-    if (!this.conns.hasControllers() && this.failMode === "standalone") {
-      const normal: Action = { kind: "output", port: OFPP.NORMAL, maxLen: 0 };
-      this.addFlow(newMatch(), STANDALONE_PRIORITY, [normal]);
-    }
-  }
-
-  setFailMode(mode: FailMode): void {
-    if (this.failMode !== mode) {
-      this.failMode = mode;
-      if (!this.conns.hasControllers()) {
-        this.flush();
-      }
-    }
+    this.conns.flushed();
   }
 
   /** Deletes flows whose cookie no learn action stands behind any more. */

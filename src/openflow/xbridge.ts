@@ -254,7 +254,7 @@ export interface XBridge {
   netflow: boolean;
   sflow: SflowConfig | null;
   ipfix: IpfixConfig | null;
-  hasInBand: boolean;
+  readonly hasInBand: boolean;
   forwardBpdu: boolean;
   support: DpSupport;
 }

@@ -3,6 +3,8 @@
 //
 // References: ovs: vswitchd/bridge.c bridge_configure_*; ovs-vswitchd.conf.db(5) table Bridge.
 
+import { hashString } from "../lib/hash.ts";
+import { OvsMap } from "../lib/hmap.ts";
 import { parseMac } from "../lib/scan.ts";
 import { FIELDS } from "../flow/fields.ts";
 import { OFPP } from "../flow/ofp-port.ts";
@@ -17,7 +19,9 @@ import {
   McastSnooping,
 } from "../openflow/mcast-snooping.ts";
 import type { MirrorSettings } from "../openflow/mirror.ts";
+import type { Remote } from "../openflow/in-band.ts";
 import { N_TABLES } from "../openflow/ofproto.ts";
+import { type ControllerSettings, remoteOf, typeOfTarget } from "../openflow/ofservice.ts";
 import { SUPPORTED_VERSIONS, versionFromString } from "../openflow/messages/version.ts";
 import type { XBundle } from "../openflow/xbridge.ts";
 import type { Row } from "../ovsdb/database.ts";
@@ -339,20 +343,9 @@ export function configureTables(br: Bridge, row: Row): void {
   }
 }
 
-/** True for a connection that goes out to a host, which in-band control protects. */
-function isRemote(controller: Row): boolean {
-  const mode = controller.text("connection_mode") ?? "in-band";
-  return /^(tcp|ssl):/.test(controller.name("target")) && mode === "in-band";
-}
-
-/** True for a controller in charge of the bridge, not one that only may connect. */
-function isPrimary(controller: Row): boolean {
-  const type = controller.text("type");
-  return type === undefined
-    ? /^(tcp|ssl|unix|fd):/.test(controller.name("target"))
-    : type === "primary";
-}
-
+/** Where managers listen unless their target says otherwise. */
+const OVSDB_PORT = 6640;
+const LOOPBACK = 0x7f000001;
 const REMOTES_LIMIT = { name: "configure_remotes", rate: 1, burst: 5 };
 
 /**
@@ -391,25 +384,65 @@ function hasPathPrefix(path: string, prefix: string): boolean {
   return path.replace(/\/+/g, "/").startsWith(prefix.replace(/\/+/g, "/"));
 }
 
-/** Controllers, fail mode, OpenFlow versions. Nothing here connects anywhere. */
-export function configureRemotes(br: Bridge, row: Row): void {
-  const { ofproto, vs } = br;
-  const controllers = row.texts("controller").flatMap((u) => vs.db.row("Controller", u) ?? []);
-  const disableInBand = smapBool(row.map("other_config"), "disable-in-band", false);
-  br.xbridge.hasInBand = !disableInBand && controllers.some(isRemote);
-  const had = ofproto.conns.controllers > 0;
-  const primary = controllers.filter(isPrimary);
-  ofproto.conns.controllers = primary.length;
-  br.versions = allowedVersions(br, row);
-  br.services.set(
-    controllers.filter((c) => isPermitted(br, c.name("target"))),
-    br.versions,
-  );
-  ofproto.setFailMode(row.text("fail_mode") === "secure" ? "secure" : "standalone");
-  // A bridge that gets its first controller or loses its last one starts with empty tables.
-  if (had !== primary.length > 0) {
-    ofproto.flush();
+/** Seconds of silence after which a controller is probed. */
+function probeIntervalS(row: Row): number {
+  const ms = row.int("inactivity_probe");
+  return ms === undefined ? 5 : ms === 0 ? 0 : Math.max(1, Math.floor(ms / 1000));
+}
+
+function controllerSettings(row: Row, inBand: boolean, versions: number): ControllerSettings {
+  const target = row.name("target");
+  const type = row.text("type");
+  const backoffMs = row.int("max_backoff");
+  return {
+    target,
+    type: type === undefined ? typeOfTarget(target) : type === "primary" ? "primary" : "service",
+    versions,
+    probeIntervalS: probeIntervalS(row),
+    maxBackoffS: backoffMs === undefined ? 8 : Math.floor(backoffMs / 1000),
+    inBand: inBand && (row.text("connection_mode") ?? "in-band") === "in-band",
+  };
+}
+
+/** The controllers of a bridge; one called "none" stands for none. */
+export function controllerRows(br: Bridge, row: Row): Row[] {
+  const rows = row.texts("controller").flatMap((u) => br.vs.db.row("Controller", u) ?? []);
+  return rows.length === 1 && rows[0]?.name("target") === "none" ? [] : rows;
+}
+
+/** Managers that in-band control has to reach: those that are not on this host. */
+function managersInBand(br: Bridge): Remote[] {
+  const [root] = br.vs.db.rows("Open_vSwitch");
+  const targets = new OvsMap<string, string>((target) => hashString(target));
+  for (const uuid of root?.texts("manager_options") ?? []) {
+    const row = br.vs.db.row("Manager", uuid);
+    if (row !== undefined && row.text("connection_mode") !== "out-of-band") {
+      targets.set(row.name("target"), row.name("target"));
+    }
   }
+  const remotes = [...targets.values()].map((t) => remoteOf(br.ofproto, t, OVSDB_PORT));
+  return remotes.filter((r) => r !== null && r.ip !== LOOPBACK) as Remote[];
+}
+
+/** Controllers, in-band control, fail mode, OpenFlow versions. */
+export function configureRemotes(br: Bridge, row: Row): void {
+  const { conns } = br.ofproto;
+  const config = row.map("other_config");
+  const inBand = !smapBool(config, "disable-in-band", false);
+  conns.setInBand(smapInt(config, "in-band-queue", -1), inBand ? managersInBand(br) : []);
+  br.versions = allowedVersions(br, row);
+  const own: ControllerSettings = {
+    target: `punix:${br.vs.rundir}/${br.name}.mgmt`,
+    type: "service",
+    versions: br.versions,
+    probeIntervalS: 60,
+    maxBackoffS: 8,
+    inBand: false,
+  };
+  const permitted = controllerRows(br, row).filter((c) => isPermitted(br, c.name("target")));
+  const others = permitted.map((c) => controllerSettings(c, inBand, br.versions));
+  conns.setControllers([own, ...others]);
+  conns.setFailMode(row.text("fail_mode") === "secure" ? "secure" : "standalone");
 }
 
 function allowedVersions(br: Bridge, row: Row): number {

@@ -22,7 +22,6 @@ import type { Backer, DpType } from "./backer.ts";
 import { type Device, randomMac } from "./device.ts";
 import { BridgeProvider } from "./provider.ts";
 import { SpanningTrees } from "./spanning-trees.ts";
-import { Services } from "./services.ts";
 import { OVS_VERSION } from "./version.ts";
 import type { VSwitch } from "./vswitch.ts";
 
@@ -69,7 +68,6 @@ export class Bridge {
   dumpsSeen = 0;
   /** What the switch itself has sent by the ports of this bridge. */
   readonly sent = { packets: 0, bytes: 0 };
-  readonly services: Services;
   /** OpenFlow versions that connections may use: bits `1 << version`. */
   versions = SUPPORTED_VERSIONS;
 
@@ -80,7 +78,6 @@ export class Bridge {
     this.type = type;
     this.backer = vs.backer(type);
     this.defaultMac = randomMac(vs);
-    this.services = new Services(vs.log, this.name, `punix:${vs.rundir}/${this.name}.mgmt`);
     this.ofproto = new Ofproto({
       name: this.name,
       clock: vs.clock,
@@ -129,7 +126,6 @@ class BridgeXlate implements XBridge {
   netflow = false;
   sflow: XBridge["sflow"] = null;
   ipfix: XBridge["ipfix"] = null;
-  hasInBand = false;
   forwardBpdu = false;
   support: XBridge["support"];
 
@@ -143,6 +139,10 @@ class BridgeXlate implements XBridge {
     this.ctTimeoutPolicy = (zone, dlType, nwProto) =>
       vs.ctTimeouts.policyName(backer.type, zone, dlType, nwProto);
     this.support = backer.support;
+  }
+
+  get hasInBand(): boolean {
+    return this.ofproto.conns.hasInBand;
   }
 
   get tunTable(): XBridge["tunTable"] {

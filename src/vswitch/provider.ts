@@ -15,11 +15,14 @@ import type { CtMatch, PortCounters, SwitchConfig } from "../openflow/messages/t
 import type { OfPort } from "../openflow/ofport.ts";
 import { updatePort } from "../openflow/ofproto-ports.ts";
 import type { OfprotoProvider, ProviderMeterStats } from "../openflow/ofproto-provider.ts";
+import type { Line } from "../openflow/rconn.ts";
 import type { Rule } from "../openflow/rule.ts";
 import { type DpSupport, PORT_CONFIG } from "../openflow/xbridge.ts";
 import type { Bridge, Iface } from "./bridge.ts";
 import { bundleUpdate, isLocal, netdevInfo } from "./bridge-ports.ts";
+import { macOf } from "./device.ts";
 import type { PacketPath } from "./packet-path.ts";
+import { dial, listen } from "./sockets.ts";
 import type { VSwitch } from "./vswitch.ts";
 
 const U64_MAX = 0xffffffffffffffffn;
@@ -43,6 +46,20 @@ export class BridgeProvider implements OfprotoProvider {
 
   private iface(port: OfPort): Iface | undefined {
     return this.br.ifaceByOfPort(port.portNo);
+  }
+
+  dial(target: string, versions: number): Line | string {
+    return dial(this.vs, target, versions);
+  }
+
+  listen(target: string): boolean {
+    return listen(this.vs, target);
+  }
+
+  localMac(): number {
+    const device = this.vs.devices.get(this.br.name);
+    const [hi, lo] = device === undefined ? [0, 0] : macOf(device);
+    return hi * 2 ** 32 + lo;
   }
 
   needRevalidate(): void {

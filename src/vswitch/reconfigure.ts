@@ -131,6 +131,7 @@ function destroyBridge(vs: VSwitch, br: Bridge): void {
     destroyPort(br, port);
   }
   br.ofproto.flush();
+  br.ofproto.conns.destroy();
   vs.xcfg.bridgesById.delete(br.xbridge.id);
   vs.bridges.delete(br.name);
   vs.autoAttach.ofBridge.delete(br.name);

@@ -11,6 +11,7 @@ import { type Datum, datumEquals, emptyDatum, mapDatum, setDatum } from "../ovsd
 import { Transaction } from "../ovsdb/transaction.ts";
 import type { Uuid } from "../ovsdb/uuid.ts";
 import type { Bridge, Iface } from "./bridge.ts";
+import { controllerRows } from "./bridge-config.ts";
 import { isUp, macText } from "./device.ts";
 import { customCounters, ifaceCounters } from "./provider.ts";
 import { smapInt } from "./smap.ts";
@@ -156,10 +157,15 @@ function writeMirrors(w: StatusWriter, br: Bridge): void {
   }
 }
 
-/** Connections to controllers are not made: that is what their rows say. */
-function writeControllers(w: StatusWriter, row: Row): void {
-  for (const uuid of row.texts("controller")) {
-    w.set("Controller", uuid, "is_connected", false);
+/** How connections to controllers are. */
+function writeControllers(w: StatusWriter, br: Bridge, row: Row): void {
+  const nowMs = br.vs.clock.nowMs();
+  for (const c of controllerRows(br, row)) {
+    const info = br.ofproto.conns.services.info(c.name("target"), nowMs);
+    w.set("Controller", c.uuid, "is_connected", info?.isConnected ?? false);
+    const role = info?.role ?? null;
+    w.set("Controller", c.uuid, "role", ...(role === null ? [] : [role]));
+    w.put("Controller", c.uuid, "status", mapDatum(info?.status ?? []));
   }
 }
 
@@ -204,7 +210,6 @@ export class StatusUpdater {
         writeTreeStatus(w, br);
       }
       writeBonds(w, br);
-      writeControllers(w, row);
       for (const iface of br.ifaces.values()) {
         writeIface(w, br, iface);
         writeLink(w, iface);
@@ -213,6 +218,7 @@ export class StatusUpdater {
         }
       }
       if (statsDue) {
+        writeControllers(w, br, row);
         writeTreeStatistics(w, br);
         writeMirrors(w, br);
       }

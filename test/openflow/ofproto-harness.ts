@@ -50,6 +50,9 @@ export function idleProvider(): OfprotoProvider {
       bands: Array.from({ length: n }, () => ({ packetCount: 0n, byteCount: 0n })),
     }),
     meterDel: () => {},
+    dial: () => "Connection refused",
+    listen: () => true,
+    localMac: () => 0,
     resume: () => "NXR_NOT_SUPPORTED",
   };
 }

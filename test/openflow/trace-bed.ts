@@ -52,6 +52,9 @@ const PROVIDER: OfprotoProvider = {
   meterSet: () => "OFPMMFC_OUT_OF_METERS",
   meterGet: () => null,
   meterDel: () => undefined,
+  dial: () => "Connection refused",
+  listen: () => true,
+  localMac: () => 0,
   resume: () => "NXR_STALE",
 };
 

@@ -1,12 +1,13 @@
-// What is random or depends on the moment in answers about CFM, BFD, LACP and bonds, made neutral:
-// discriminators and jittered times of BFD, addresses of patch ports, orders that Open vSwitch takes
-// from pointers.
+// What is random or depends on the moment in answers about CFM, BFD, LACP, bonds and controllers, made
+// neutral: dates, discriminators and jittered times of BFD, addresses of patch ports, orders that Open
+// vSwitch takes from pointers.
 
 /** Which of equal members is active is decided by the order of a hash of pointers. */
 const ACTIVE = /^( {2}active member|active member mac: .*)$/gm;
 
 export function neutralLinks(argv: readonly string[], text: string): string {
   const t = text
+    .replace(/^\d{4}-\S+Z(?=\|)/gm, "*")
     .replace(/(Discriminator: |disc:)0x[1-9a-f][0-9a-f]*/g, "$1*")
     .replace(/((?:Detect|Next TX|Last TX) Time: now )[-+]\d+ms/g, "$1*")
     .replace(/used:(?:[0-9.]+s|never)/g, "used:*")
@@ -27,7 +28,7 @@ export function neutralLinks(argv: readonly string[], text: string): string {
   if (/bond\/list/.test(line)) {
     return withoutActive.replace(/[^\t\n]+$/gm, (members) => members.split(", ").sort().join(", "));
   }
-  return /dump-flows|dump-ports |conn-state/.test(line)
+  return /(?<!bridge\/)dump-flows|dump-ports |conn-state/.test(line)
     ? [first, ...rest.sort()].join("\n")
     : withoutActive;
 }

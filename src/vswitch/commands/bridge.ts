@@ -56,12 +56,16 @@ function dumpFlows(ctx: CommandContext, argv: readonly string[]): Reply {
   return appctlOk(text);
 }
 
-/** There are no connections to controllers that could be made anew. */
 function reconnect(ctx: CommandContext, argv: readonly string[]): Reply {
-  const name = argv[1];
-  return name !== undefined && !ctx.vs.bridges.has(name)
-    ? appctlError("Unknown bridge")
-    : appctlOk();
+  const [, name] = argv;
+  const bridges = allBridges(ctx).filter((br) => name === undefined || br.name === name);
+  if (name !== undefined && bridges.length === 0) {
+    return appctlError("Unknown bridge");
+  }
+  for (const br of bridges) {
+    br.ofproto.conns.services.reconnect(ctx.vs.clock.nowMs());
+  }
+  return appctlOk();
 }
 
 function findIface(ctx: CommandContext, name: string): Iface | undefined {

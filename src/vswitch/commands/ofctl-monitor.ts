@@ -203,14 +203,28 @@ function start(ctx: CommandContext, argv: readonly string[]): Background | Reply
   }
 }
 
-/** A snoop sees what controllers and the switch say to each other: nothing without controllers. */
+const SNOOP_LIMIT = { name: "connmgr", rate: 1, burst: 5 };
+
+/**
+ * A snoop sees what the switch and a controller say to each other, which is nothing here; it is
+ * refused if the bridge connects to no controller.
+ */
 function startSnoop(ctx: CommandContext, argv: readonly string[]): Background | Reply {
   const s = new OfctlSession(ctx);
   s.protocols &= P.ANY;
   const name = argv[1] ?? "";
-  if (ctx.vs.openflowTarget(name) === null) {
+  const { vs } = ctx;
+  const conns = vs.openflowTarget(name)?.ofproto.conns;
+  if (conns === undefined) {
     return { exit: 1, stdout: "", stderr: `ovs-ofctl: ${name} is not a bridge or a socket\n` };
   }
+  if (!conns.services.hasActive) {
+    vs.log.logRl("connmgr", "info", SNOOP_LIMIT, "no controller connection to snoop");
+    const why = `${vs.rundir}/${name}.snoop: failed to open socket (Broken pipe)`;
+    return { exit: 1, stdout: "", stderr: `ovs-ofctl: ${why}\n` };
+  }
+  const from = conns.nextServiceName().replace(`${name}<->`, "");
+  vs.log.info("rconn", `new monitor connection from ${from}`);
   return { read: () => s.takeOutput(), stop: () => ({ exit: 0, ...s.takeOutput() }) };
 }
 

@@ -22,6 +22,7 @@ import { OFP_HEADER, pullMsg, setXid } from "../../openflow/messages/raw.ts";
 import { protocolFromVersion } from "../../openflow/messages/version.ts";
 import { handleMessage } from "../../openflow/ofproto-handle.ts";
 import { logHellos, logReceived, logSent } from "../../openflow/vconn-log.ts";
+import { bridgeListeningAt } from "../sockets.ts";
 import type { VSwitch } from "../vswitch.ts";
 
 /** Ends a command with an exit status and a text for standard error. */
@@ -199,7 +200,7 @@ export interface Opener {
 /** Connects to a bridge, in the highest version that both ends allow. */
 export function openVconn(s: Opener, name: string): Vconn {
   const { vs } = s.ctx;
-  const bridge = bridgeNameOf(name);
+  const bridge = bridgeListeningAt(vs, name)?.name ?? bridgeNameOf(name);
   if (bridge === null) {
     const known = /^(?:tcp|ssl):/.test(name);
     const why = known ? "Connection refused" : "Address family not supported by protocol";
