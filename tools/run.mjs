@@ -21,6 +21,8 @@ await build({
   target: "node20",
   format: "esm",
   packages: "external",
+  // Examples import the package by its name; here they get the sources.
+  alias: { tablewalk: resolve("src/vswitch/index.ts") },
   logLevel: "warning",
   sourcemap: "inline",
 });

@@ -69,6 +69,9 @@ class Line {
 }
 
 export class FaultyNetdev implements Netdev {
+  readonly name: string;
+  readonly type: string;
+  readonly stats: NetdevStats;
   readonly inner: Netdev;
   private readonly rx: Line;
   private readonly tx: Line;
@@ -80,19 +83,10 @@ export class FaultyNetdev implements Netdev {
     rng: Rng,
     rates: { readonly rx?: FaultRates; readonly tx?: FaultRates },
   ) {
+    ({ name: this.name, type: this.type, stats: this.stats } = inner);
     this.inner = inner;
     this.rx = new Line(rng, rates.rx ?? {});
     this.tx = new Line(rng, rates.tx ?? {});
-  }
-
-  get name(): string {
-    return this.inner.name;
-  }
-  get type(): string {
-    return this.inner.type;
-  }
-  get stats(): NetdevStats {
-    return this.inner.stats;
   }
 
   /** Packets hit so far. */

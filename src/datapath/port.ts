@@ -39,6 +39,9 @@ export const RECORDED_PACKETS_MAX = 65536;
 
 /** Passes everything on and remembers what passed, up to a limit. */
 export class RecordingNetdev implements Netdev {
+  readonly name: string;
+  readonly type: string;
+  readonly stats: NetdevStats;
   readonly inner: Netdev;
   readonly sent: Uint8Array[] = [];
   readonly received: Uint8Array[] = [];
@@ -47,18 +50,9 @@ export class RecordingNetdev implements Netdev {
   private readonly limit: number;
 
   constructor(inner: Netdev, limit = RECORDED_PACKETS_MAX) {
+    ({ name: this.name, type: this.type, stats: this.stats } = inner);
     this.inner = inner;
     this.limit = limit;
-  }
-
-  get name(): string {
-    return this.inner.name;
-  }
-  get type(): string {
-    return this.inner.type;
-  }
-  get stats(): NetdevStats {
-    return this.inner.stats;
   }
 
   private record(list: Uint8Array[], p: PacketBuf): void {

@@ -1,5 +1,6 @@
 // The package `tablewalk` as a library: a switch in the program's own process.
 
+export { CableHost, frameOf } from "./cable-host.ts";
 export type { Background, Command, CommandContext, Reply, Tool } from "./command.ts";
 export { COMMANDS, findCommand, runCommandLine, startCommandLine } from "./commands.ts";
 export * from "./host-dump/host-dump.ts";

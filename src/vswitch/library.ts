@@ -4,6 +4,7 @@
 import { ManualClock, MemoryFileSystem, type Rng, SeededRng } from "../lib/env.ts";
 import { encodeUtf8 } from "../lib/bytes.ts";
 import type { JsonTrace } from "../openflow/trace-json.ts";
+import { CableHost } from "./cable-host.ts";
 import type { Reply } from "./command.ts";
 import { runCommandLine } from "./commands.ts";
 import { VSwitch } from "./vswitch.ts";
@@ -60,6 +61,7 @@ export class Switch {
   /** Files that commands read, such as `ovs-ofctl add-flows br0 flows.txt`. */
   readonly files: MemoryFileSystem;
   private readonly clock: ManualClock;
+  private readonly hosts = new Map<string, CableHost>();
 
   constructor(options: SwitchOptions = {}) {
     this.clock = new ManualClock(0, options.startMs ?? 0);
@@ -116,9 +118,31 @@ export class Switch {
     return { text: reply.stdout, tree: reply.json };
   }
 
+  /**
+   * The host at the cable of a port, the same each time: it sends frames and keeps what it gets.
+   * Throws if there is no such port, or one without a cable (patch, tunnel).
+   */
+  host(port: string): CableHost {
+    const netdev = this.vs.devices.get(port)?.netdev;
+    if (netdev === undefined || netdev === null) {
+      throw new Error(`no device ${port} that carries packets`);
+    }
+    let host = this.hosts.get(port);
+    if (host === undefined) {
+      host = new CableHost(port, () => this.turn());
+      this.hosts.set(port, host);
+    }
+    netdev.cable = host.end;
+    return host;
+  }
+
   /** Lets time pass: timeouts happen, addresses age. */
   advance(ms: number): void {
     this.clock.advance(ms);
+    this.turn();
+  }
+
+  private turn(): void {
     this.vs.catchUp();
     this.vs.run();
   }

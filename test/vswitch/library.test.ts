@@ -2,7 +2,8 @@
 
 import { expect, test } from "vitest";
 import { main } from "../../examples/library.ts";
-import { CommandError, Switch } from "../../src/vswitch/index.ts";
+import { main as topology } from "../../examples/topology-properties.ts";
+import { CommandError, frameOf, Switch } from "../../src/vswitch/index.ts";
 
 test("the example prints the paths of two packets", () => {
   const lines: string[] = [];
@@ -20,6 +21,30 @@ in_port=p1,tcp,tp_dst=22: dropped
     No match.
       drop
   datapath actions: drop`);
+});
+
+test("the example of properties holds them", () => {
+  const lines: string[] = [];
+  topology((text) => lines.push(text), 3);
+  expect(lines.join("\n")).toMatch(/^3 conversations, \d+ frames: VLANs stay apart/);
+});
+
+test("hosts send frames to their port and get what it sends", () => {
+  const sw = new Switch();
+  sw.run("ovs-vsctl add-br br0 -- add-port br0 p1 -- add-port br0 p2");
+  sw.addFlows("br0", "in_port=p1,udp actions=dec_ttl,output:p2,output:p2");
+  const [p1, p2] = [sw.host("p1"), sw.host("p2")];
+  const addrs = "udp,dl_src=02:00:00:00:00:01,dl_dst=02:00:00:00:00:02,nw_src=10.0.0.1";
+  p1.send(frameOf(`${addrs},nw_ttl=64`, 0), frameOf(`${addrs},nw_ttl=9`, Uint8Array.of(7)));
+  const lowered = [
+    frameOf(`${addrs},nw_ttl=63`, 0),
+    frameOf(`${addrs},nw_ttl=8`, Uint8Array.of(7)),
+  ];
+  const got = p2.received();
+  expect(got).toEqual([lowered[0], lowered[0], lowered[1], lowered[1]]);
+  expect([p1.received(), p2.received(), sw.host("p2") === p2]).toEqual([[], [], true]);
+  expect(() => sw.host("p9")).toThrow("no device p9 that carries packets");
+  expect(() => frameOf("ip,nw_src=x")).toThrow(/nw_src=x|x: /);
 });
 
 test("a command that fails throws all that it said", () => {
