@@ -420,6 +420,12 @@ export class ConnMgr {
     return [...this.#conns].some((c) => c.wantsPacketInOnMiss);
   }
 
+  /** When controllers give the switch something to do; Infinity if there are none. */
+  wakeMs(): number {
+    const inBandMs = this.#inBand?.wakeMs() ?? Number.POSITIVE_INFINITY;
+    return Math.min(inBandMs, this.#failOpen?.wakeMs() ?? inBandMs, this.services.wakeMs());
+  }
+
   run(): void {
     const nowMs = this.#ofproto.clock.nowMs();
     if (this.#inBand?.run(nowMs) === false) {

@@ -46,6 +46,12 @@ export class FailOpen {
     return this.#conns.services.maxProbeIntervalS() * PROBES;
   }
 
+  /** When `run` has something to do; reports that it is still so can wait for another reason. */
+  wakeMs(): number {
+    const { services } = this.#conns;
+    return this.isActive ? Number.POSITIVE_INFINITY : services.failureMs(this.#triggerS);
+  }
+
   run(nowMs: number): void {
     const { log } = this.#ofproto;
     const lostS = this.#conns.services.failureDurationS(nowMs);

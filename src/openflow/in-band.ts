@@ -126,6 +126,11 @@ export class InBand {
     }
   }
 
+  /** When addresses are looked at again. */
+  wakeMs(): number {
+    return 1000 * Math.min(this.#nextLocalS, this.#nextRemoteS);
+  }
+
   /** Brings the flows up to date; false if there is nothing left to do for good. */
   run(nowMs: number): boolean {
     const nowS = Math.floor(nowMs / 1000);

@@ -78,6 +78,8 @@ export function remoteOf(p: Ofproto, target: string, defaultPort: number): Remot
 
 export class Services {
   readonly #p: Ofproto;
+  /** Services that connect. */
+  #nActive = 0;
   readonly #services = new OvsMap<string, Service>((target) => hashString(target));
 
   constructor(p: Ofproto) {
@@ -134,6 +136,7 @@ export class Services {
     } else if (!provider.listen(target)) {
       return;
     }
+    this.#nActive += rconn === null ? 0 : 1;
     this.#services.set(target, { type: s.type, s, rconn, conn: null });
     this.#log(`added ${s.type} controller "${target}"`);
   }
@@ -141,6 +144,7 @@ export class Services {
   #destroy(service: Service): void {
     this.#dropConn(service);
     service.rconn?.close();
+    this.#nActive -= service.rconn === null ? 0 : 1;
     this.#services.delete(service.s.target);
   }
 
@@ -188,7 +192,7 @@ export class Services {
 
   /** True if there is a service that connects, whether it is connected or not. */
   get hasActive(): boolean {
-    return [...this.#services.values()].some(({ rconn }) => rconn !== null);
+    return this.#nActive > 0;
   }
 
   /** True if some controller is connected and in charge. */
@@ -205,15 +209,41 @@ export class Services {
     return Math.max(0, ...primary.map(({ s }) => s.probeIntervalS));
   }
 
-  /** Seconds for which no controller was in charge; 0 if there are none that could be. */
-  failureDurationS(nowMs: number): number {
-    let least = Number.POSITIVE_INFINITY;
+  /** Since when no controller was in charge; null if one is, or none could be. */
+  #lostSinceMs(): number | null {
+    let last: number | null = null;
     for (const { s, rconn } of this.#services.values()) {
       if (s.type === "primary" && rconn !== null) {
-        least = Math.min(least, rconn.failureDurationS(nowMs));
+        if (rconn.lostSinceMs === null) {
+          return null;
+        }
+        last = Math.max(last ?? rconn.lostSinceMs, rconn.lostSinceMs);
       }
     }
-    return least === Number.POSITIVE_INFINITY ? 0 : least;
+    return last;
+  }
+
+  /** Whole seconds for which no controller was in charge; 0 if there are none that could be. */
+  failureDurationS(nowMs: number): number {
+    const sinceMs = this.#lostSinceMs();
+    return sinceMs === null ? 0 : Math.floor((nowMs - sinceMs) / 1000);
+  }
+
+  /** When no controller will have been in charge for so many seconds; Infinity if one is. */
+  failureMs(seconds: number): number {
+    return (this.#lostSinceMs() ?? Number.POSITIVE_INFINITY) + 1000 * Math.max(1, seconds);
+  }
+
+  /** When some connection has something to do. */
+  wakeMs(): number {
+    if (!this.hasActive) {
+      return Number.POSITIVE_INFINITY;
+    }
+    return Math.min(
+      ...[...this.#services.values()].map(
+        ({ rconn }) => rconn?.wakeMs() ?? Number.POSITIVE_INFINITY,
+      ),
+    );
   }
 
   /** Where controllers are to which in-band control looks after the way. */

@@ -85,9 +85,9 @@ export class Rconn {
     return this.isConnected && this.#createdMs >= (this.lastConnectedMs ?? 0);
   }
 
-  /** Seconds since the controller was last in charge. */
-  failureDurationS(nowMs: number): number {
-    return this.isAdmitted ? 0 : Math.floor((nowMs - this.#createdMs) / 1000);
+  /** Since when the controller has not been in charge; null if it is. */
+  get lostSinceMs(): number | null {
+    return this.isAdmitted ? null : this.#createdMs;
   }
 
   /** Changes the longest pause; to be called while connected, as in Open vSwitch. */
@@ -106,6 +106,15 @@ export class Rconn {
   close(): void {
     this.#line?.close();
     this.#line = null;
+  }
+
+  /** When `run` has something to do; Infinity if only the peer can change anything. */
+  wakeMs(): number {
+    if (this.state === "BACKOFF") {
+      return this.#enteredMs + this.#backoffMs;
+    }
+    // A line that waits may have an answer with the next millisecond.
+    return this.state === "CONNECTING" ? this.#enteredMs + 1 : Number.POSITIVE_INFINITY;
   }
 
   run(nowMs: number): void {

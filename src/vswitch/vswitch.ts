@@ -316,7 +316,7 @@ export class VSwitch {
   nextWakeMs(): number {
     let ms = this.monitor.wakeMs();
     for (const br of this.bridges.values()) {
-      ms = Math.min(ms, nextWakeMs(br));
+      ms = Math.min(ms, nextWakeMs(br), br.ofproto.conns.wakeMs());
     }
     return ms;
   }

@@ -64,4 +64,19 @@ describe("time that passes by itself", () => {
     expect(run("ovs-appctl cfm/show")).toContain("next CCM tx: 500ms\n");
     expect(sent()).toBe(13);
   });
+
+  it("makes a bridge without its controller fail open", () => {
+    const fs = new MemoryFileSystem();
+    const clock = new ManualClock(1_000_000);
+    const vs = new VSwitch({ clock, rng: new SeededRng(1), fs });
+    const run = (line: string) => runCommandLine(vs, line.split(" ")).stdout;
+    run("ovs-vsctl add-br br0 -- set bridge br0 other_config:disable-in-band=true");
+    run("ovs-vsctl set-controller br0 tcp:127.0.0.1:6653");
+    const failsOpen = () => run("ovs-appctl bridge/dump-flows br0").includes("priority=15790320,");
+    clock.advance(14_999);
+    expect(failsOpen()).toBe(false);
+    clock.advance(5000);
+    expect(failsOpen()).toBe(true);
+    expect(run("ovs-appctl bridge/dump-flows br0")).toMatch(/^duration=4s,.*priority=15790320,/);
+  });
 });
