@@ -2,7 +2,8 @@
 //
 // ovs: lib/conntrack-private.h struct conn, struct conn_tcp.
 
-import { ConnKey, type CtEntry } from "./ct-key.ts";
+import { ConnKey } from "./ct-key.ts";
+import type { CtEntry } from "./ct-table.ts";
 
 /** What translation is done to a connection (ovs: enum nat_action_e). */
 export const NAT_ACTION = { SRC: 1, SRC_PORT: 2, DST: 4, DST_PORT: 8 } as const;

@@ -1,15 +1,17 @@
-// ConnKey: what tells one direction of a connection from others, and the table of connections.
+// ConnKey: what tells one direction of a connection from others.
 //
 // Each end has an address and, by protocol, a port or an ICMP identifier with type and code. The
-// hash of a key is that of its reverse, so that one chain holds both directions of a connection.
-// (ovs: lib/conntrack-private.h struct conn_key; lib/conntrack.c conn_key_hash, conn_key_lookup)
+// hash of a key is that of its reverse, so that one place of a table does for both directions.
+// (ovs: lib/conntrack-private.h struct conn_key; lib/conntrack.c conn_key_hash)
 
 import { hashAdd, hashFinishInt } from "../lib/hash.ts";
-import type { Conn } from "./ct-conn.ts";
+import { ETH_TYPE } from "../packet/ethernet.ts";
 
 /** Index of the first word of each address; an IPv4 address takes one word, IPv6 four. */
 export const SRC = 0;
 export const DST = 4;
+/** Words that hold all of a key. */
+export const CONN_KEY_WORDS = 12;
 
 export class ConnKey {
   /** Source in words 0 to 3, destination in words 4 to 7. */
@@ -97,122 +99,31 @@ export class ConnKey {
     return true;
   }
 
+  /** Writes all of the key as CONN_KEY_WORDS words. */
+  pack(to: Int32Array, at: number): void {
+    const { addr } = this;
+    for (let i = 0; i < 8; i++) {
+      to[at + i] = addr[i] as number;
+    }
+    to[at + 8] = (this.srcPort << 16) | this.dstPort;
+    to[at + 9] = (this.srcIcmp << 16) | this.dstIcmp;
+    to[at + 10] = (this.dlType << 16) | this.zone;
+    to[at + 11] = this.proto;
+  }
+
   /** A signed number, which V8 keeps without allocating. */
   hash(basis: number): number {
-    const ends =
-      endHash(this.addr, SRC, this.srcPort, this.srcIcmp, basis) ^
-      endHash(this.addr, DST, this.dstPort, this.dstIcmp, basis);
+    const { addr } = this;
+    // The other words of an IPv4 address are 0.
+    const words = this.dlType === ETH_TYPE.IP ? 1 : 4;
+    let src = hashAdd(basis, (this.srcPort << 16) | this.srcIcmp);
+    let dst = hashAdd(basis, (this.dstPort << 16) | this.dstIcmp);
+    for (let i = 0; i < words; i++) {
+      src = hashAdd(src, addr[SRC + i] as number);
+      dst = hashAdd(dst, addr[DST + i] as number);
+    }
+    const ends = hashFinishInt(src, 20) ^ hashFinishInt(dst, 20);
     const rest = (this.zone << 16) | (this.dlType & 0xff00) | this.proto;
-    return hashFinishInt(hashAdd(hashAdd(ends, 0), rest), 8);
-  }
-}
-
-function endHash(addr: Uint32Array, at: number, port: number, icmp: number, basis: number): number {
-  let h = basis;
-  for (let i = 0; i < 4; i++) {
-    h = hashAdd(h, addr[at + i] as number);
-  }
-  return hashFinishInt(hashAdd(h, (port << 16) | icmp), 20);
-}
-
-/**
- * A place of a connection in the table. A connection has one by its own key and, if its addresses
- * are translated, a second one by its reply's key, so that replies find it.
- */
-export interface CtEntry {
-  readonly key: ConnKey;
-  readonly revKey: ConnKey;
-  readonly hash: number;
-  readonly conn: Conn;
-  /** The second place of a translated connection. */
-  readonly unNat: boolean;
-  next: CtEntry | null;
-}
-
-const INITIAL_BUCKETS = 64;
-
-export class ConnTable {
-  private buckets: (CtEntry | null)[] = new Array<CtEntry | null>(INITIAL_BUCKETS).fill(null);
-  private count = 0;
-  readonly basis: number;
-  /** The direction of the entry that find() gave last. */
-  reply = false;
-
-  constructor(basis: number) {
-    this.basis = basis | 0;
-  }
-
-  /** Puts a connection in the place of one of its keys; the newest of a place is found first. */
-  insert(conn: Conn, unNat: boolean): CtEntry {
-    const key = unNat ? conn.revKey : conn.key;
-    const revKey = unNat ? conn.key : conn.revKey;
-    const entry = { key, revKey, hash: key.hash(this.basis), conn, unNat, next: null };
-    if (this.count >= this.buckets.length * 2) {
-      this.grow();
-    }
-    this.link(entry);
-    this.count++;
-    return entry;
-  }
-
-  private link(entry: CtEntry): void {
-    const b = entry.hash & (this.buckets.length - 1);
-    entry.next = this.buckets[b] ?? null;
-    this.buckets[b] = entry;
-  }
-
-  remove(entry: CtEntry): void {
-    const b = entry.hash & (this.buckets.length - 1);
-    let e = this.buckets[b] ?? null;
-    if (e === entry) {
-      this.buckets[b] = entry.next;
-      this.count--;
-      return;
-    }
-    while (e !== null) {
-      if (e.next === entry) {
-        e.next = entry.next;
-        this.count--;
-        return;
-      }
-      e = e.next;
-    }
-  }
-
-  /** The entry that has the key in one of its directions and has not expired. */
-  find(key: ConnKey, nowMs: number): CtEntry | null {
-    return this.findAt(key, key, nowMs);
-  }
-
-  /** Like find(), but looks where another key would be. */
-  findAt(place: ConnKey, key: ConnKey, nowMs: number): CtEntry | null {
-    const hash = place.hash(this.basis);
-    let e = this.buckets[hash & (this.buckets.length - 1)] ?? null;
-    while (e !== null) {
-      if (e.hash === hash && (e.unNat || nowMs < e.conn.expirationMs)) {
-        const forward = e.key.equals(key);
-        if (forward || e.revKey.equals(key)) {
-          this.reply = !forward;
-          return e;
-        }
-      }
-      e = e.next;
-    }
-    return null;
-  }
-
-  /** Twice as many buckets; entries of a place keep their order. */
-  private grow(): void {
-    const old = this.buckets;
-    this.buckets = new Array<CtEntry | null>(old.length * 2).fill(null);
-    for (const head of old) {
-      const chain: CtEntry[] = [];
-      for (let e = head; e !== null; e = e.next) {
-        chain.push(e);
-      }
-      for (const e of chain.reverse()) {
-        this.link(e);
-      }
-    }
+    return hashFinishInt(hashAdd(ends, rest), 8);
   }
 }

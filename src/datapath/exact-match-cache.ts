@@ -1,13 +1,15 @@
 // The exact-match cache: megaflows that packets with the very same key took before.
 //
 // Two places of a fixed table are asked, both chosen by a hash of the packet's addresses and ports,
-// and the whole key is compared. Keys lie one after the other in one typed array, without the words
-// that a received packet leaves 0: metadata and registers of OpenFlow, and the tunnel's unless there
-// is one. Their words are in an order of their own, so that those of a usual packet lie together.
+// and the whole key is compared. Keys are kept without the words that a received packet leaves 0:
+// metadata and registers of OpenFlow, and the tunnel's unless there is one. Their words are in an
+// order of their own, so that those of a usual packet lie near each other: with the hash they fill
+// two cache lines, and what other packets need besides lies in an array apart.
 // Hashes are signed 32-bit numbers, which V8 keeps without allocating.
 // ovs: lib/dpif-netdev-private-dfc.h emc_lookup, lib/dpif-netdev.c emc_insert.
 
 import { ETH_TYPE } from "../packet/ethernet.ts";
+import { assert } from "../lib/errors.ts";
 import type { FlowKey } from "../flow/flow-key.ts";
 import { K, KEY_WORDS, type Slot } from "../flow/slots.ts";
 import type { Megaflow } from "./megaflow.ts";
@@ -76,22 +78,28 @@ const IPV4_END = IPV4_WORDS.length;
 const IPV4_CT_END = IPV4_END + IPV4_CT_WORDS.length;
 /** Where the word with ct_state is kept. */
 const CT = ORDER.indexOf(K.ct_state.word);
+/** An entry has so many words near: the hash, whether there is a tunnel, and the first of the key. */
+const NEAR_WORDS = 32;
+const HASH = 0;
+const TUNNELLED = 1;
+const NEAR_KEY = 2;
+const NEAR_END = NEAR_WORDS - NEAR_KEY;
+const FAR_WORDS = WORDS - NEAR_END;
+assert(IPV4_CT_END <= NEAR_END, "an IPv4 packet's words are near");
 
 export class ExactMatchCache {
   private readonly flows: (Megaflow | null)[] = new Array<Megaflow | null>(EMC_ENTRIES).fill(null);
-  private readonly hashes = new Int32Array(EMC_ENTRIES);
-  /** The keys, from FIRST_WORD on; allocated with the first packet. */
-  private keys: Uint32Array | null = null;
+  // Allocated with the first packet.
+  private near = new Int32Array(0);
+  private far = new Int32Array(0);
   /** The whole keys of tunnelled packets. */
-  private readonly tunnelled: (FlowKey | null)[] = new Array<FlowKey | null>(EMC_ENTRIES).fill(
-    null,
-  );
+  private readonly tunnels = new Map<number, FlowKey>();
 
   /** A megaflow that a packet with the very same key took before, or null. */
   lookup(key: FlowKey, hash: number): Megaflow | null {
     for (let probe = 0; probe < PROBES; probe++) {
       const i = indexOf(hash, probe);
-      if (this.hashes[i] === hash) {
+      if (this.near[i * NEAR_WORDS + HASH] === hash) {
         const f = this.flows[i] as Megaflow | null;
         if (f?.alive && this.same(i, key)) {
           return f;
@@ -102,36 +110,57 @@ export class ExactMatchCache {
   }
 
   insert(key: FlowKey, hash: number, f: Megaflow): void {
-    this.keys ??= new Uint32Array(EMC_ENTRIES * WORDS);
+    if (this.near.length === 0) {
+      this.near = new Int32Array(EMC_ENTRIES * NEAR_WORDS);
+      this.far = new Int32Array(EMC_ENTRIES * FAR_WORDS);
+    }
     let victim = indexOf(hash, 0);
     for (let probe = 0; probe < PROBES; probe++) {
       const i = indexOf(hash, probe);
       const old = this.flows[i];
-      if (!old?.alive || (this.hashes[i] === hash && this.same(i, key))) {
+      if (!old?.alive || (this.near[i * NEAR_WORDS + HASH] === hash && this.same(i, key))) {
         victim = i;
         break;
       }
     }
     this.flows[victim] = f;
-    this.hashes[victim] = hash;
-    const at = victim * WORDS;
-    for (let i = 0; i < WORDS; i++) {
-      this.keys[at + i] = key[ORDER[i] as number] as number;
+    this.keep(victim, key, hash);
+  }
+
+  private keep(i: number, key: FlowKey, hash: number): void {
+    const { near, far } = this;
+    const at = i * NEAR_WORDS;
+    near[at + HASH] = hash;
+    for (let k = 0; k < NEAR_END; k++) {
+      near[at + NEAR_KEY + k] = key[ORDER[k] as number] as number;
     }
-    this.tunnelled[victim] = hasTunnel(key) ? key.slice() : null;
+    for (let k = 0; k < FAR_WORDS; k++) {
+      far[i * FAR_WORDS + k] = key[ORDER[NEAR_END + k] as number] as number;
+    }
+    const tunnelled = hasTunnel(key);
+    near[at + TUNNELLED] = tunnelled ? 1 : 0;
+    if (tunnelled) {
+      this.tunnels.set(i, key.slice());
+    } else {
+      this.tunnels.delete(i);
+    }
   }
 
   private same(i: number, key: FlowKey): boolean {
-    const { keys } = this;
-    const whole = this.tunnelled[i] as FlowKey | null;
-    if (keys === null || (whole !== null ? !sameTunnel(whole, key) : hasTunnel(key))) {
+    const { near, far } = this;
+    const at = i * NEAR_WORDS;
+    const tunnelled = near[at + TUNNELLED] !== 0;
+    if (tunnelled !== hasTunnel(key) || (tunnelled && !sameTunnel(this.tunnels.get(i), key))) {
       return false;
     }
-    const at = i * WORDS;
-    if ((key[DL_TYPE] as number) >>> S_DL_TYPE !== ETH_TYPE.IP) {
-      return sameUpTo(WORDS, keys, at, key);
+    if ((key[DL_TYPE] as number) >>> S_DL_TYPE === ETH_TYPE.IP) {
+      const end = near[at + NEAR_KEY + CT] === 0 ? IPV4_END : IPV4_CT_END;
+      return sameWords(near, at + NEAR_KEY, key, 0, end);
     }
-    return sameUpTo(keys[at + CT] === 0 ? IPV4_END : IPV4_CT_END, keys, at, key);
+    return (
+      sameWords(near, at + NEAR_KEY, key, 0, NEAR_END) &&
+      sameWords(far, i * FAR_WORDS, key, NEAR_END, WORDS)
+    );
   }
 }
 
@@ -139,18 +168,18 @@ function indexOf(hash: number, probe: number): number {
   return (hash >>> (PROBE_SHIFT * probe)) & (EMC_ENTRIES - 1);
 }
 
-/** Compares the first `end` words that are kept; all of them, as they differ but rarely. */
-function sameUpTo(end: number, keys: Uint32Array, at: number, key: FlowKey): boolean {
+/** Compares the words [from, to) of the order, kept at `at`; all of them, as they differ rarely. */
+function sameWords(kept: Int32Array, at: number, key: FlowKey, from: number, to: number): boolean {
   let diff = 0;
-  for (let i = 0; i < end; i++) {
-    diff |= (keys[at + i] as number) ^ (key[ORDER[i] as number] as number);
+  for (let i = from, a = at; i < to; i++, a++) {
+    diff |= (kept[a] as number) ^ (key[ORDER[i] as number] as number);
   }
   return diff === 0;
 }
 
-function sameTunnel(a: FlowKey, b: FlowKey): boolean {
+function sameTunnel(a: FlowKey | undefined, b: FlowKey): boolean {
   for (let i = 0; i < TUNNEL_WORDS; i++) {
-    if (a[i] !== b[i]) {
+    if (a?.[i] !== b[i]) {
       return false;
     }
   }
