@@ -421,7 +421,8 @@ export class Datapath implements ExecuteEnv {
 
   output(batch: PacketBatch, portNo: number): void {
     const port = this.ports.get(portNo);
-    if (port === undefined) {
+    // A tunnel takes packets by tunnelPush() alone.
+    if (port === undefined || port.tunnel !== null) {
       this.counters.inc("datapath_drop_invalid_port", batch.packets.length);
       return;
     }

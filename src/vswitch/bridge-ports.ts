@@ -290,6 +290,7 @@ export function destroyIface(br: Bridge, iface: Iface): void {
   xbridge.xports.delete(ofport.portNo);
   vs.xcfg.portsById.delete(xport.id);
   removePort(ofproto, ofport);
+  vs.xcfg.native.neighbours.flush(device.name);
   backer.deletePort(xport.odpPort);
   if (xport.odpPort !== ODPP_NONE && !backer.ports.has(xport.odpPort)) {
     dpifDebug(br, `port_del(${xport.odpPort})`);
