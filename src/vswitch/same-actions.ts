@@ -19,9 +19,20 @@ function same(a: unknown, b: unknown): boolean {
   if (isList(a) || isList(b)) {
     return isList(a) && isList(b) && a.length === b.length && sameList(a, b);
   }
-  const ka = Object.entries(a);
-  const kb = new Map(Object.entries(b));
-  return ka.length === kb.size && ka.every(([k, v]) => kb.has(k) && same(v, kb.get(k)));
+  return sameMembers(a, b);
+}
+
+function sameMembers(a: object, b: object): boolean {
+  const names = Object.keys(a);
+  if (names.length !== Object.keys(b).length) {
+    return false;
+  }
+  for (const name of names) {
+    if (!Object.hasOwn(b, name) || !same(Reflect.get(a, name), Reflect.get(b, name))) {
+      return false;
+    }
+  }
+  return true;
 }
 
 function isList(x: object): x is ArrayLike<unknown> {

@@ -55,7 +55,21 @@ export function rememberedKey(
   }
   keepTunnel(f.key, key.flow);
   keepTunnel(f.mask, mask.flow);
-  return { key: key.flow, mask: mask.flow, isTooLittle: key.fitness === "too_little" };
+  return {
+    key: shared(key.flow, f.key),
+    mask: shared(mask.flow, f.mask),
+    isTooLittle: key.fitness === "too_little",
+  };
+}
+
+/** The words that the flow has already, where they are the same: most flows need no others. */
+function shared(told: FlowKey, own: FlowKey): FlowKey {
+  for (let i = 0; i < told.length; i++) {
+    if (told[i] !== own[i]) {
+      return told;
+    }
+  }
+  return own;
 }
 
 /**

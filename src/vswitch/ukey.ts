@@ -6,6 +6,7 @@
 import type { FlowCounters, Megaflow } from "../datapath/megaflow.ts";
 import type { FlowKey } from "../flow/flow-key.ts";
 import type { XlateCache } from "../openflow/xlate-cache.ts";
+import type { RememberedKey } from "./ukey-key.ts";
 
 /** What a megaflow's owner keeps with it (ovs: struct udpif_key). */
 export class Ukey {
@@ -20,6 +21,9 @@ export class Ukey {
   readonly readsVlan: boolean;
   /** Whether the remembered key has been read since the flow was made. */
   checked = false;
+  /** Undefined until it is asked for, and for how many VLAN headers it was made. */
+  remembered: RememberedKey | null | undefined = undefined;
+  rememberedVlanLimit = 0;
   /** References held: of the key's recirculation id, and of those in the actions. */
   readonly keyRecircId: number;
   recircIds: readonly number[];

@@ -428,7 +428,7 @@ export class Udpif implements UpcallHandler {
       return true;
     }
     ukey.checked = true;
-    const told = rememberedKey(flow, this.limits(), ukey.readsVlan);
+    const told = this.remembered(flow, ukey);
     if (told?.key.every((word, i) => word === flow.key[i])) {
       return true;
     }
@@ -455,9 +455,8 @@ export class Udpif implements UpcallHandler {
 
   /** Translates a flow anew and takes over what changed; false if it must go. */
   private retranslate(flow: Megaflow, ukey: Ukey): boolean {
-    const remembered = rememberedKey(flow, this.limits(), ukey.readsVlan);
     // Packets not credited yet count for what the tables say now, even if the flow has to go.
-    const again = this.translateAgain(flow, ukey, remembered);
+    const again = this.translateAgain(flow, ukey, this.remembered(flow, ukey));
     if (again === null) {
       return false;
     }
@@ -471,9 +470,7 @@ export class Udpif implements UpcallHandler {
     if (sameActions(flow.actions, actions)) {
       this.unrefAll(xout.recircIds, 0);
     } else {
-      // The datapath looks for the flow by the key that is remembered, which may tell less (VLAN
-      // headers beyond what the datapath was probed for); then the flow stays as it is.
-      if (!told.isTooLittle && sameUnder(flow.mask, told.key, flow.key)) {
+      if (this.canModify(flow)) {
         const old = flow.actions;
         flow.actions = actions;
         if (this.dpifLog?.isOn) {
@@ -488,8 +485,24 @@ export class Udpif implements UpcallHandler {
     return true;
   }
 
-  private limits(): { readonly vlanLimit: number; readonly support: OdpSupport } {
-    return { vlanLimit: this.dp.vlanLimit, support: this.support };
+  /**
+   * The datapath looks for a flow to change by the key that is remembered, which may tell less (VLAN
+   * headers beyond what the datapath was probed for); then the flow stays as it is.
+   */
+  canModify(flow: Megaflow): boolean {
+    const told = flow.owner instanceof Ukey ? this.remembered(flow, flow.owner) : null;
+    return told !== null && !told.isTooLittle && sameUnder(flow.mask, told.key, flow.key);
+  }
+
+  /** The remembered key and mask of a flow, which are made once. */
+  private remembered(flow: Megaflow, ukey: Ukey): RememberedKey | null {
+    const { vlanLimit } = this.dp;
+    if (ukey.remembered === undefined || ukey.rememberedVlanLimit !== vlanLimit) {
+      const limits = { vlanLimit, support: this.support };
+      ukey.remembered = rememberedKey(flow, limits, ukey.readsVlan);
+      ukey.rememberedVlanLimit = vlanLimit;
+    }
+    return ukey.remembered;
   }
 
   /** The way through the tables behind a megaflow, as it was translated last. */

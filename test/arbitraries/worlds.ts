@@ -267,6 +267,8 @@ const RESTLESS = /learn\(|mod_dl_src|encap\(/;
 /** Orders of use differ when uses are told of later. */
 const sorted = (lines: string) => lines.split("\n").sort().join("\n");
 
+const SETTLE_TURNS_MAX = 20;
+
 /** A switch, its devices watched. */
 export class World {
   readonly vs: VSwitch;
@@ -299,14 +301,10 @@ export class World {
   }
 
   addFlow(flow: string): void {
-    const { exit, stderr } = this.run(
-      "ovs-ofctl",
-      "-O",
-      "OpenFlow10,OpenFlow15",
-      "add-flow",
-      "br0",
-      flow,
-    );
+    const add = (version: string) => this.run("ovs-ofctl", "-O", version, "add-flow", "br0", flow);
+    // Some lists of actions exist in the old version alone.
+    const first = add("OpenFlow10,OpenFlow15");
+    const { exit, stderr } = first.exit === 0 ? first : add("OpenFlow10");
     (exit === 0 ? this.flows : this.refused).push(exit === 0 ? flow : `${flow}: ${stderr}`);
   }
 
@@ -356,6 +354,24 @@ export class World {
   warp(ms: number): void {
     this.vs.clock.warp(ms);
     this.vs.run();
+  }
+
+  /** Turns the switch until no megaflow is out of date; false if that has no end. */
+  settle(): boolean {
+    for (let i = 0; i < SETTLE_TURNS_MAX; i++) {
+      if (!this.isUnsettled()) {
+        return true;
+      }
+      this.vs.run();
+    }
+    return false;
+  }
+
+  private isUnsettled(): boolean {
+    const learned = [...this.vs.bridges.values()].some(
+      ({ xbridge }) => xbridge.ml.needRevalidate || xbridge.ms?.needRevalidate === true,
+    );
+    return learned || this.pairs().some(({ udpif }) => udpif.revalidateIsNeeded);
   }
 
   pairs(): readonly DatapathPair[] {

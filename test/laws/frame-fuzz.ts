@@ -1,9 +1,19 @@
-// Worlds under long traffic, a part of it damaged, with the laws on: what costs little is asked of each
-// frame, what costs much of a sample.
+// Worlds under long traffic, a part of it damaged, with the laws on.
 //
-// A world is judged while it runs (nothing throws, nothing vanishes, checksums of a world without
-// damage, soundness of some megaflows, limits) and when its traffic is over: once all is flushed and
-// has aged, no flow, connection, fragment, address or recirculation id is left.
+// A calm world keeps its megaflows: it gets its frames in long bursts, between which all flows are
+// revalidated. A restless one has tables that learn, hosts that wander, and short bursts. What is
+// asked when:
+//
+// - of each frame: nothing throws; of a world without damage, each checksum of each frame that leaves
+//   equals a recomputation;
+// - after each burst: each frame was sent, held, handed up or counted as lost, and nothing is beyond
+//   its limit (megaflows, connections, fragments, addresses);
+// - after one burst in `SOUND_ONE_IN`, and at the end of a world, of a sample of megaflows: they are
+//   disjoint, and a packet made to fit into one, unlike its first, translates to the same actions;
+// - at the end of a world: once all is flushed and has aged, no megaflow, connection, fragment,
+//   address or recirculation id is left;
+// - of one world in `TWIN_ONE_IN`: for the first frames the switch sends what one without caches
+//   sends, and comes to know the same.
 
 import { formatHex } from "../../src/lib/bytes.ts";
 import { layersOf, u16 } from "../arbitraries/layers.ts";
@@ -19,25 +29,39 @@ import {
   wrongButForGtpu,
 } from "./switch-laws.ts";
 
-/** Frames that a world gets. */
-export const WORLD_FRAMES = 4000;
-/** Frames between two turns of the switch, in which flows are revalidated. */
-const BURST = 32;
-const CALM_BURST = 1000;
-/** Megaflows that are looked at after a burst, one time in so many. */
-const SOUND_ONE_IN = 4;
-const SOUND_SAMPLES = 4;
+/** Frames that a world gets, and between two turns of its switch. */
+const CALM = { frames: 20_000, burst: 2000 } as const;
+const RESTLESS = { frames: 4000, burst: 64 } as const;
 /** One world in so many is restless, is without damage, is compared with one without caches. */
-const RESTLESS_ONE_IN = 12;
+const RESTLESS_ONE_IN = 4;
 const CLEAN_ONE_IN = 5;
-const TWIN_ONE_IN = 60;
+const TWIN_ONE_IN = 7;
 const TWIN_FRAMES = 60;
 const DAMAGED_ONE_IN = 4;
+/** Within a burst the clock moves on after so many frames, by less than so much. */
+const TICK_FRAMES = 50;
+const TICK_MS = 6;
+/** Megaflows that are looked at after a burst, one time in so many. */
+const SOUND_ONE_IN = 4;
+const SOUND_SAMPLES = 10;
+/** Those that are looked at once a world has had its traffic. */
+const LAST_SAMPLES = 40;
+/** One frame in so many that leave has its layers noted. */
+const NOTED_ONE_IN = 32;
+/** Frames that a failure shows. */
+const SHOWN_FRAMES = 32;
 /** More fragments follow, or an offset. */
 const FRAGMENT = 0x3fff;
 /** Longer than anything in the switch lives without traffic, in steps that let it be noticed. */
 const LONG_MS = 700_000;
 const LONG_STEPS = 70;
+
+const isRestless = (seed: number) => seed % RESTLESS_ONE_IN === 0;
+
+/** Frames that the world of a seed is meant to get. */
+export function worldFrames(seed: number): number {
+  return (isRestless(seed) ? RESTLESS : CALM).frames;
+}
 
 /** Gives a world `frames` frames; answers what does not hold. */
 export function fuzzWorld(seed: number, frames: number, notes: Notes): string | null {
@@ -48,7 +72,7 @@ export function fuzzWorld(seed: number, frames: number, notes: Notes): string | 
       return wrong;
     }
     note(notes, "worlds with a twin");
-    return cachesChangeNothing(seed, TWIN_FRAMES, notes);
+    return cachesChangeNothing(seed, Math.min(frames, TWIN_FRAMES), notes);
   } catch (e) {
     const text = e instanceof Error ? (e.stack ?? e.message) : String(e);
     return `${text}\nlast frames:\n${run.lastFrames()}`;
@@ -77,11 +101,11 @@ class FuzzRun {
   constructor(seed: number, notes: Notes) {
     this.notes = notes;
     this.r = seeded(Math.imul(seed, 0x9e3779b1));
-    const calm = seed % RESTLESS_ONE_IN !== 0;
-    this.burst = calm ? CALM_BURST : BURST;
+    const calm = !isRestless(seed);
+    this.burst = (calm ? CALM : RESTLESS).burst;
     this.clean = seed % CLEAN_ONE_IN === 0;
     this.world = new World(seeded(seed), calm);
-    const movedOneIn = calm ? 2 ** 30 : BURST;
+    const movedOneIn = calm ? 2 ** 30 : RESTLESS.burst;
     this.source = trafficFor(seeded(seed + 1), this.clean ? 0 : DAMAGED_ONE_IN, movedOneIn);
     this.world.onSent = (port, frame) => this.onSent(port, frame);
     note(notes, `worlds ${calm ? "calm" : "restless"}`);
@@ -90,7 +114,7 @@ class FuzzRun {
   private onSent(port: string, frame: Uint8Array): void {
     this.sent++;
     this.source.sent(port, frame);
-    if (this.sent % BURST === 0) {
+    if (this.sent % NOTED_ONE_IN === 0) {
       for (const l of layersOf(frame)) {
         note(this.notes, `sent layers: ${l.quoted ? "quoted " : ""}${l.kind}`);
       }
@@ -102,7 +126,7 @@ class FuzzRun {
   }
 
   lastFrames(): string {
-    const shown = this.last.slice(-BURST);
+    const shown = this.last.slice(-SHOWN_FRAMES);
     return shown.map((a) => `${a.port} ${formatHex(a.frame)}`).join("\n");
   }
 
@@ -115,6 +139,9 @@ class FuzzRun {
         const a = this.source.next();
         this.last.push(a);
         world.inject(a.port, a.frame);
+        if ((i + 1) % TICK_FRAMES === 0) {
+          world.vs.clock.warp(r(TICK_MS));
+        }
       }
       world.vs.packets?.run();
       note(this.notes, "frames in", this.last.length);
@@ -122,16 +149,16 @@ class FuzzRun {
       if (wrong !== null) {
         return `${wrong}\nafter frames:\n${this.lastFrames()}`;
       }
+      world.warp(r(10) === 0 ? 1 + r(20_000) : r(60));
       if (r(SOUND_ONE_IN) === 0) {
         const unsound = checkMegaflows(world, r, this.notes, SOUND_SAMPLES);
         if (unsound !== null) {
           return unsound;
         }
       }
-      world.warp(r(10) === 0 ? 1 + r(20_000) : r(60));
     }
     this.coverage();
-    return null;
+    return checkMegaflows(world, r, this.notes, LAST_SAMPLES);
   }
 
   /** What can become of a frame, summed. */
