@@ -166,3 +166,15 @@ export function formatAltHex64(hi: number, lo: number): string {
 export function formatHexPadded(v: number, digits: number): string {
   return `0x${(v >>> 0).toString(16).padStart(digits, "0")}`;
 }
+
+/**
+ * `%.Nf`: a value that is just in the middle is rounded to the even digit, where `toFixed` takes the
+ * larger one.
+ */
+export function formatFixed(value: number, digits: number): string {
+  const scaled = value * 10 ** digits;
+  const low = Math.floor(scaled);
+  // A double in the middle has one binary digit behind the point more than decimal ones wanted.
+  const isMiddle = scaled - low === 0.5 && Number.isInteger(value * 2 ** (digits + 1));
+  return (isMiddle ? (low + (low % 2 === 0 ? 0 : 1)) / 10 ** digits : value).toFixed(digits);
+}

@@ -88,6 +88,17 @@ describe("numbers", () => {
       error: { message: 'invalid port "65536"' },
     });
   });
+  it.each([
+    [1.25, 1, "1.2"],
+    [1.75, 1, "1.8"],
+    [1.35, 1, "1.4"],
+    [0.125, 2, "0.12"],
+    [3.375, 2, "3.38"],
+    [2.5, 0, "2"],
+    [7, 1, "7.0"],
+  ])("formatFixed(%d, %d) is what printf() makes of it", (value, digits, want) => {
+    expect(L.formatFixed(value, digits)).toBe(want);
+  });
   it("formats words", () => {
     expect(L.formatHex64(1, 2)).toBe("0x100000002");
     expect(L.formatAltHex64(0, 0)).toBe("0");

@@ -6,6 +6,7 @@ import type { Megaflow } from "../../datapath/megaflow.ts";
 import { miniflowBits } from "../../datapath/miniflow-bits.ts";
 import { formatOdpActions } from "../../datapath/odp-text-actions.ts";
 import type { FlowKey } from "../../flow/flow-key.ts";
+import { formatFixed } from "../../lib/number.ts";
 import { NameTable } from "../../openflow/messages/names.ts";
 import { parseExactFlow } from "../../openflow/match-parse.ts";
 import { isTunnelType } from "../../openflow/tunnel-config.ts";
@@ -188,7 +189,7 @@ function human(bytes: number): string {
   for (const [i, unit] of units.entries()) {
     const size = 1024 ** (4 - i);
     if (bytes >= size) {
-      return ` (${(bytes / size).toFixed(1)} ${unit})`;
+      return ` (${formatFixed(bytes / size, 1)} ${unit})`;
     }
   }
   return "";

@@ -10,6 +10,9 @@ import { type Draw, story } from "./draw.ts";
 import { hostFrame } from "./hosts.ts";
 import { vlanColumns } from "./normal.ts";
 import {
+  DATAPATH,
+  MEGAFLOWS,
+  WHOLE_MEGAFLOWS,
   flows,
   flowsOf,
   LOOK,
@@ -135,7 +138,9 @@ export const BOND: SequenceKind = {
   ],
   captures: [...PORTS, ...MEMBERS],
   looks: [
-    { line: "ovs-appctl dpctl/dump-flows", order: "lines" },
+    MEGAFLOWS,
+    WHOLE_MEGAFLOWS,
+    DATAPATH,
     { line: "ovs-appctl bond/show bd", order: "exact" },
     macsOf("br0"),
     flowsOf("br0"),

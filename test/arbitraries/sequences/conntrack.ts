@@ -7,6 +7,9 @@
 
 import { type Draw, story } from "./draw.ts";
 import {
+  DATAPATH,
+  MEGAFLOWS,
+  WHOLE_MEGAFLOWS,
   flows,
   flowsOf,
   LOOK,
@@ -238,7 +241,9 @@ export const CONNTRACK: SequenceKind = {
   ],
   captures: PORTS.map((p) => `p${p}`),
   looks: [
-    { line: "ovs-appctl dpctl/dump-flows", order: "lines" },
+    MEGAFLOWS,
+    WHOLE_MEGAFLOWS,
+    DATAPATH,
     { line: "ovs-appctl dpctl/dump-conntrack -m -s", order: "lines" },
     { line: "ovs-appctl dpctl/ct-stats-show", order: "exact" },
     { line: "ovs-appctl dpctl/ipf-get-status", order: "exact" },

@@ -7,6 +7,9 @@
 import { type Draw, story } from "./draw.ts";
 import { groupFrame, hostFrame, MACS } from "./hosts.ts";
 import {
+  DATAPATH,
+  MEGAFLOWS,
+  WHOLE_MEGAFLOWS,
   flows,
   flowsOf,
   LOOK,
@@ -200,16 +203,17 @@ function event(d: Draw, snooping: boolean): Step[] {
 
 /** A port's flags for some frames; at the end they are as before. */
 function modPort(d: Draw, port: string): Step[] {
-  const [off, on] = d.pick([
-    ["no-flood", "flood"],
-    ["no-forward", "forward"],
-    ["no-receive", "receive"],
-  ]) as [string, string];
+  // Later versions of OpenFlow do not have the first flag.
+  const [version, off, on] = d.pick([
+    ["OpenFlow10", "no-flood", "flood"],
+    ["OpenFlow13", "no-forward", "forward"],
+    ["OpenFlow13", "no-receive", "receive"],
+  ] as const);
   return [
-    run(`ovs-ofctl -O OpenFlow13 mod-port br0 ${port} ${off}`),
+    run(`ovs-ofctl -O ${version} mod-port br0 ${port} ${off}`),
     ...d.many(1, 3, () => hostFrame(d, d.pick(PORTS), VLANS)),
     LOOK,
-    run(`ovs-ofctl -O OpenFlow13 mod-port br0 ${port} ${on}`),
+    run(`ovs-ofctl -O ${version} mod-port br0 ${port} ${on}`),
   ];
 }
 
@@ -252,7 +256,9 @@ export const NORMAL: SequenceKind = {
   ],
   captures: [...PORTS, ...FAR_PORTS],
   looks: [
-    { line: "ovs-appctl dpctl/dump-flows", order: "lines" },
+    MEGAFLOWS,
+    WHOLE_MEGAFLOWS,
+    DATAPATH,
     macsOf("br0"),
     macsOf("br1"),
     { line: "ovs-appctl mdb/show br0", order: "exact" },

@@ -7,6 +7,9 @@
 import { perhapsDamaged } from "./damage-frame.ts";
 import { type Draw, story } from "./draw.ts";
 import {
+  DATAPATH,
+  MEGAFLOWS,
+  WHOLE_MEGAFLOWS,
   frame,
   flows,
   flowsOf,
@@ -578,7 +581,9 @@ export const PIPELINE: SequenceKind = {
   ],
   captures: [...PORTS, "q2"],
   looks: [
-    { line: "ovs-appctl dpctl/dump-flows", order: "lines" },
+    MEGAFLOWS,
+    WHOLE_MEGAFLOWS,
+    DATAPATH,
     { line: "ovs-appctl dpctl/dump-conntrack -m -s", order: "lines" },
     flowsOf("br0"),
     flowsOf("br1"),

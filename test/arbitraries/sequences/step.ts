@@ -87,6 +87,17 @@ export interface SequenceKind {
   readonly sequence: Arbitrary<Sequence>;
 }
 
+/** Megaflows; they are in a hash table with a random seed, and their names are random too. */
+export const MEGAFLOWS: Look = { line: "ovs-appctl dpctl/dump-flows", order: "lines" };
+export const WHOLE_MEGAFLOWS: Look = {
+  line: "ovs-appctl dpctl/dump-flows -m",
+  order: "lines",
+  neutral: (text) => text.replace(/^ufid:[0-9a-f-]+, /gm, ""),
+};
+
+/** Ports, and how many packets found megaflows. */
+export const DATAPATH: Look = { line: "ovs-appctl dpctl/show -s", order: "exact" };
+
 /**
  * The flows of a bridge with their counters. Flows of the same priority come in the order in which
  * their subtables were made, and a subtable of deleted flows lives on for a while that depends on

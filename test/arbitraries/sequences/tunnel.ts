@@ -3,8 +3,7 @@
 //
 // Undefined in Open vSwitch, and therefore not drawn: actions after an output to a layer-3 tunnel. It
 // takes the Ethernet header off and does not put it back (the daemon crashes on some of what
-// follows), so such an output comes last. It also crashes on floods to tunnels of many kinds: NORMAL
-// reaches those where a MAC has been learned.
+// follows), so such an output comes last, and floods leave those tunnels out.
 //
 // A neighbour that is not known is asked for at each revalidation, and how many revalidations there
 // are between two changes is a race of threads: all neighbours are known here, and change.
@@ -15,6 +14,9 @@ import { perhapsDamaged } from "./damage-frame.ts";
 import { type Draw, story } from "./draw.ts";
 import { MACS } from "./hosts.ts";
 import {
+  DATAPATH,
+  MEGAFLOWS,
+  WHOLE_MEGAFLOWS,
   flows,
   flowsOf,
   frame,
@@ -443,7 +445,8 @@ export const TUNNEL: SequenceKind = {
         `ovs-vsctl add-port br0 ${t.name} -- set interface ${t.name} ofport_request=${ofport(i)}` +
         ` type=${t.type} options:remote_ip=${t.remote}${t.remote === "flow" ? " options:key=flow" : ""}`,
     ),
-    ...TUNNELS.map((t) => `ovs-ofctl -O OpenFlow13 mod-port br0 ${t.name} no-flood`),
+    // Later versions of OpenFlow do not have this flag.
+    ...LAYER3.map((name) => `ovs-ofctl -O OpenFlow10 mod-port br0 ${name} no-flood`),
     "ovs-ofctl -O OpenFlow13 add-tlv-map br0 {class=0x102,type=0x80,len=4}->tun_metadata0," +
       "{class=0x103,type=0,len=8}->tun_metadata1",
   ],
@@ -461,7 +464,9 @@ export const TUNNEL: SequenceKind = {
   // ERSPAN version 2 carries the time of day.
   neutralFrame: (hex) => hex.replace(/(100022eb[0-9a-f]{16})[0-9a-f]{8}/, "$1--time--"),
   looks: [
-    { line: "ovs-appctl dpctl/dump-flows", order: "lines" },
+    MEGAFLOWS,
+    WHOLE_MEGAFLOWS,
+    DATAPATH,
     { line: "ovs-appctl tnl/neigh/show", order: "lines" },
     { line: "ovs-appctl tnl/ports/show -v", order: "lines" },
     { line: "ovs-appctl ofproto/list-tunnels", order: "lines" },
