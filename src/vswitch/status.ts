@@ -173,6 +173,8 @@ function writeControllers(w: StatusWriter, br: Bridge, row: Row): void {
 export class StatusUpdater {
   private readonly vs: VSwitch;
   private nextStatsMs = Number.NEGATIVE_INFINITY;
+  /** The interval by which that time was chosen: another one takes effect at once. */
+  private intervalMs = STATS_INTERVAL_MS;
   private dirty = true;
 
   constructor(vs: VSwitch) {
@@ -184,20 +186,26 @@ export class StatusUpdater {
     this.dirty = true;
   }
 
+  private wantedIntervalMs(): number {
+    const [root] = this.vs.db.rows("Open_vSwitch");
+    const config = root?.map("other_config") ?? new Map<string, string>();
+    const interval = smapInt(config, "stats-update-interval", STATS_INTERVAL_MS);
+    return Math.max(interval, STATS_INTERVAL_MS);
+  }
+
   run(): void {
     const nowMs = this.vs.clock.nowMs();
-    const statsDue = nowMs >= this.nextStatsMs;
-    if (!this.dirty && !statsDue) {
+    if (!this.dirty && nowMs < this.nextStatsMs) {
       return;
     }
+    const intervalMs = this.wantedIntervalMs();
+    const statsDue = nowMs >= this.nextStatsMs || intervalMs !== this.intervalMs;
     const statusDue = this.dirty;
     this.dirty = false;
     const w = new StatusWriter(this.vs);
     if (statsDue) {
-      const [root] = this.vs.db.rows("Open_vSwitch");
-      const config = root?.map("other_config") ?? new Map<string, string>();
-      const interval = smapInt(config, "stats-update-interval", STATS_INTERVAL_MS);
-      this.nextStatsMs = nowMs + Math.max(interval, STATS_INTERVAL_MS);
+      this.intervalMs = intervalMs;
+      this.nextStatsMs = nowMs + intervalMs;
       this.vs.packets?.syncStats();
     }
     for (const br of this.vs.bridges.values()) {
