@@ -11,8 +11,15 @@ import { type FlowKey, fill, get, getU, isZero, K, orBits } from "./flow-key.ts"
 
 export { ARP_OP, ETH_TYPE, IP_PROTO, NW_FRAG, PT, PT_NS_ETHERTYPE };
 
-/** Bits of `tun_flags` (ovs: FLOW_TNL_F_*). */
-export const TNL_F = { OAM: 1, DONT_FRAGMENT: 2, CSUM: 4, KEY: 8, MASK: 15 } as const;
+/** Bits of `tun_flags` (ovs: FLOW_TNL_F_*); OpenFlow sees the public ones. */
+export const TNL_F = {
+  OAM: 1,
+  DONT_FRAGMENT: 2,
+  CSUM: 4,
+  KEY: 8,
+  MASK: 15,
+  PUBLIC: 1,
+} as const;
 
 /** Connection state bits (ovs: CS_STATES). */
 export const CS = {

@@ -32,8 +32,6 @@ const ECN_MASK = 3;
 const ECN_CE = 3;
 const ECN_ECT_0 = 2;
 const DSCP_MASK = 0xfc;
-/** Flags of a flow that a port does not decide. */
-const TNL_PUBLIC_FLAGS = TNL_F.OAM;
 
 /** What a port asks of a received packet. */
 interface TunnelMatch {
@@ -297,7 +295,7 @@ export function tnlPortSend(xport: XPort, flow: FlowKey, wc: FlowKey): number {
     (cfg.dontFragment ? TNL_F.DONT_FRAGMENT : 0) |
     (cfg.csum ? TNL_F.CSUM : 0) |
     (cfg.outKeyPresent ? TNL_F.KEY : 0);
-  set(flow, K.tun_flags, (get(flow, K.tun_flags) & TNL_PUBLIC_FLAGS) | flags);
+  set(flow, K.tun_flags, (get(flow, K.tun_flags) & TNL_F.PUBLIC) | flags);
   if (cfg.egressPktMark !== null) {
     set(flow, K.pkt_mark, cfg.egressPktMark);
     fill(wc, K.pkt_mark);

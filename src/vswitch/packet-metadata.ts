@@ -54,10 +54,10 @@ export function packetMetadata(key: FlowKey, tab: TunTable | null): Match {
       put(m, key, slot);
     }
   }
-  const flags = get(key, K.tun_flags) & TNL_F.MASK;
+  const flags = get(key, K.tun_flags) & TNL_F.PUBLIC;
   if (flags !== 0) {
     set(m.flow, K.tun_flags, flags);
-    set(m.wc, K.tun_flags, TNL_F.MASK);
+    set(m.wc, K.tun_flags, TNL_F.PUBLIC);
   }
   if (!isZero(key, K.tun_md_present)) {
     // Options that are there are matched whole, at the places that the map gives them.
