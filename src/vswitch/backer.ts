@@ -1,4 +1,4 @@
-// Backer: one datapath with the ports of all bridges of its type.
+// Backer: one datapath with the ports of all bridges of its type, or one made by hand.
 //
 // Bridges of a type share a datapath; its ports have numbers of their own. A dummy datapath prefers
 // the first number in a port's name, so that numbers can be foreseen. References: ovs:
@@ -32,7 +32,7 @@ export interface PortListener {
 
 export class Backer {
   readonly type: DpType;
-  /** "ovs-system" or "ovs-netdev". */
+  /** "ovs-system" or "ovs-netdev", if it is not made by hand. */
   readonly name: string;
   /** What the datapath can do now; `dpif/set-dp-features` takes features away. */
   readonly support: DpSupport;
@@ -45,11 +45,11 @@ export class Backer {
   readonly preset = new Map<string, number>();
 
   /** VLAN headers are probed when the datapath is made, under the limit (vlan-limit) of then. */
-  constructor(type: DpType, vlanLimit: number) {
+  constructor(type: DpType, vlanLimit: number, name = `ovs-${type}`) {
     this.type = type;
     this.support = { ...userspaceSupport(), max_vlan_headers: vlanLimit };
     this.bootSupport = { ...this.support };
-    this.name = `ovs-${type}`;
+    this.name = name;
     const own = type === "netdev" ? "tap" : "dummy-internal";
     this.insert({ odpPort: 0, name: this.name, type: own, device: null, users: 1 });
   }
@@ -107,6 +107,21 @@ export class Backer {
       this.insert({ odpPort, name, type, device, users: 1 });
     }
     return odpPort;
+  }
+
+  /** Adds a port with a number that is free, or one that is chosen (ODPP_NONE). */
+  addNumbered(name: string, device: Device, wanted: number): number {
+    const odpPort = wanted === ODPP_NONE ? this.choose(name, name) : wanted;
+    if (odpPort !== ODPP_NONE) {
+      this.insert({ odpPort, name, type: device.type, device, users: 1 });
+    }
+    return odpPort;
+  }
+
+  /** Gives a port another number, which is free: the datapath sees one go and one come. */
+  renumber(port: DpPort, odpPort: number): void {
+    this.remove(port);
+    this.insert({ ...port, odpPort });
   }
 
   /** Gives a port up; it goes with its last user, a tunnel's port when `sweepTunnels` is called. */

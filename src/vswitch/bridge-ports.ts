@@ -258,6 +258,13 @@ export function refreshTunnel(br: Bridge, iface: Iface): void {
   registerTunnel(br, device, xport);
 }
 
+/** The datapath port of a device got another number. */
+export function renumberPort(br: Bridge, xport: XPort, odpPort: number): void {
+  odpPortsOf(br).delete(xport.odpPort);
+  odpPortsOf(br).set(odpPort, xport);
+  xport.odpPort = odpPort;
+}
+
 function odpPortsOf(br: Bridge): Map<number, XPort> {
   const { odpPorts } = br.vs.xcfg;
   const there = odpPorts.get(br.type) ?? new Map<number, XPort>();

@@ -22,6 +22,7 @@ import { DPCTL_COMMANDS } from "./commands/dpctl.ts";
 import { DPCTL_CT_COMMANDS } from "./commands/dpctl-ct.ts";
 import { DPCTL_IPF_COMMANDS } from "./commands/dpctl-ipf.ts";
 import { DPCTL_DP_COMMANDS, dpctlList } from "./commands/dpctl-dps.ts";
+import { DPCTL_PORT_COMMANDS } from "./commands/dpctl-ports.ts";
 import { DPIF_COMMANDS } from "./commands/dpif.ts";
 import { DPIF_NETDEV_COMMANDS } from "./commands/dpif-netdev.ts";
 import { BOND_COMMANDS } from "./commands/bond.ts";
@@ -96,6 +97,7 @@ export const COMMANDS: readonly Command[] = [
   ...NETDEV_DUMMY_COMMANDS,
   ...DPCTL_COMMANDS,
   ...DPCTL_DP_COMMANDS,
+  ...DPCTL_PORT_COMMANDS,
   ...DPCTL_CT_COMMANDS,
   ...DPCTL_IPF_COMMANDS,
   ...DPIF_COMMANDS,

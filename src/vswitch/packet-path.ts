@@ -11,7 +11,7 @@ import type { CtMatch } from "../openflow/messages/types-switch.ts";
 import type { MeterConfig, MeterFeatures } from "../openflow/messages/types-group.ts";
 import type { ProviderMeterStats } from "../openflow/ofproto-provider.ts";
 import type { PacketBuf } from "../packet/packet.ts";
-import type { Backer } from "./backer.ts";
+import type { Backer, DpType } from "./backer.ts";
 import type { KnownConnection } from "../openflow/trace-run.ts";
 import type { RecircNode } from "../openflow/xlate-ctx.ts";
 import type { Bridge } from "./bridge.ts";
@@ -19,6 +19,8 @@ import type { Bridge } from "./bridge.ts";
 export interface PacketPath {
   /** Tables, ports or groups changed: flows of the datapath have to be checked again. */
   needRevalidate(): void;
+  /** Bridges of a type are coming: datapaths of it that were made by hand go. */
+  dropHandmade(type: DpType): void;
   /** The datapath of a backer is gone. */
   forget(backer: Backer): void;
   /** Brings the counters of datapath flows into rules, groups, ports and mirrors. */

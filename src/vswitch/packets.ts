@@ -5,7 +5,8 @@
 // ovs: ofproto/ofproto-dpif.c (type_run, packet_execute, meter_set), lib/dpif.c.
 
 import { Conntrack } from "../datapath/conntrack.ts";
-import { Datapath, type DpPort as DatapathPort } from "../datapath/datapath.ts";
+import { Datapath } from "../datapath/datapath.ts";
+import type { DpPort as DatapathPort } from "../datapath/dp-port.ts";
 import type { UserspaceAction } from "../datapath/execute.ts";
 import type { OdpAction } from "../datapath/odp-action.ts";
 import { METER_BANDS_MAX, METERS_MAX } from "../datapath/meter.ts";
@@ -14,6 +15,7 @@ import { extract } from "../flow/extract.ts";
 import { type FlowKey, get, getU, K, newKey } from "../flow/flow-key.ts";
 import { OFPP } from "../flow/ofp-port.ts";
 import { putU32 } from "../lib/bytes.ts";
+import { formatFixed } from "../lib/number.ts";
 import type { OfpErr } from "../openflow/messages/errors.ts";
 import type { PacketInPrivate, PacketOut } from "../openflow/messages/types-flow.ts";
 import type { MeterConfig, MeterFeatures } from "../openflow/messages/types-group.ts";
@@ -32,6 +34,7 @@ import { xlateActions } from "../openflow/xlate.ts";
 import { PacketBuf } from "../packet/packet.ts";
 import type { Backer, DpPort, DpType } from "./backer.ts";
 import type { Bridge } from "./bridge.ts";
+import { closeDevice, type Device } from "./device.ts";
 import { flushConnections } from "./ct-flush.ts";
 import { knownConnection } from "./ct-trace.ts";
 import { setMetadataFromFlow } from "./packet-flow.ts";
@@ -79,6 +82,11 @@ export interface DatapathPair {
 export class Packets implements PacketPath {
   private readonly vs: VSwitch;
   private readonly pairs = new Map<Backer, DatapathPair>();
+  /**
+   * Datapaths that were made by hand, by name. Nobody takes packets from their devices: in Open
+   * vSwitch the bridges do that, and they use none of them.
+   */
+  readonly handmade = new Map<string, DatapathPair>();
 
   constructor(vs: VSwitch) {
     this.vs = vs;
@@ -114,6 +122,42 @@ export class Packets implements PacketPath {
     if (there !== undefined) {
       return there;
     }
+    const pair = this.newPair(backer);
+    this.pairs.set(backer, pair);
+    return pair;
+  }
+
+  /** Makes a datapath by hand. */
+  addHandmade(backer: Backer): void {
+    this.handmade.set(backer.name, this.newPair(backer));
+  }
+
+  /** Takes away a datapath that was made by hand, with the devices that only it used. */
+  dropHandmadeOne(name: string): void {
+    const pair = this.handmade.get(name);
+    this.handmade.delete(name);
+    for (const { device } of pair?.backer.ports.values() ?? []) {
+      if (device !== null && !this.usesDevice(device)) {
+        closeDevice(this.vs, device);
+      }
+    }
+  }
+
+  dropHandmade(type: DpType): void {
+    for (const { dp } of this.handmade.values()) {
+      if (dp.type === type) {
+        this.dropHandmadeOne(dp.name);
+      }
+    }
+  }
+
+  /** True if some datapath has a device as a port. */
+  usesDevice(device: Device): boolean {
+    const pairs = [...this.all(), ...this.handmade.values()];
+    return pairs.some(({ backer }) => [...backer.ports.values()].some((p) => p.device === device));
+  }
+
+  private newPair(backer: Backer): DatapathPair {
     const { vs } = this;
     const dp = new Datapath({
       name: backer.name,
@@ -139,12 +183,10 @@ export class Packets implements PacketPath {
       portAdded: (p) => addDatapathPort(dp, p),
       portDeleted: (p) => dp.removePort(p.odpPort),
     });
-    const pair = { backer, dp, udpif, ct, meterIds: new Set<number>() };
-    this.pairs.set(backer, pair);
-    return pair;
+    return { backer, dp, udpif, ct, meterIds: new Set<number>() };
   }
 
-  /** All datapaths, in the order in which they were made. */
+  /** All datapaths of bridges, in the order in which they were made. */
   all(): readonly DatapathPair[] {
     for (const backer of this.vs.backers.values()) {
       this.pair(backer);
@@ -437,7 +479,7 @@ export class Packets implements PacketPath {
       dp.vlanLimit = vlanLimit;
       if (emcInsertInvProb !== dp.emcInsertInvProb) {
         dp.emcInsertInvProb = emcInsertInvProb;
-        const share = `1/${emcInsertInvProb} (~${(100 / emcInsertInvProb).toFixed(2)}%)`;
+        const share = `1/${emcInsertInvProb} (~${formatFixed(100 / emcInsertInvProb, 2)}%)`;
         const to = emcInsertInvProb === 0 ? "zero" : share;
         this.vs.log.log("dpif_netdev", "info", `EMC insertion probability changed to ${to}`);
       }

@@ -108,7 +108,7 @@ function wantedBridges(vs: VSwitch, root: Row): Map<string, Row> {
   return wanted;
 }
 
-function destroyPort(br: Bridge, port: BridgePort): void {
+export function destroyPort(br: Bridge, port: BridgePort): void {
   const ifaces = [...port.ifaces];
   const xports = ifaces.map((i) => i.xport);
   // A bond loses its members, and the log says so, before they go.

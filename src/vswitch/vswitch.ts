@@ -210,6 +210,7 @@ export class VSwitch {
         this.dummyMacs.next();
       }
     }
+    this.packets?.dropHandmade(type);
     const made = new Backer(type, this.settings.vlanLimit);
     this.backers.set(type, made);
     return made;

@@ -1,4 +1,4 @@
-// CFM, BFD, LACP, bonds, spanning trees and controllers over time, compared with what the real Open vSwitch answered.
+// CFM, BFD, LACP, bonds, spanning trees, controllers and ports made by hand, as the real Open vSwitch answered.
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { formatHex } from "../../src/lib/bytes.ts";
@@ -9,7 +9,7 @@ import { VSwitch } from "../../src/vswitch/vswitch.ts";
 import { parseGolden } from "../golden-script.ts";
 import { neutralLinks } from "./links-neutral.ts";
 
-const sessions = ["links", "trees", "auto-attach", "controllers"].flatMap(
+const sessions = ["links", "trees", "auto-attach", "controllers", "datapath-ports"].flatMap(
   (name) => parseGolden(readFileSync(`test/golden/${name}.txt`, "utf8")).sessions,
 );
 

@@ -1,21 +1,11 @@
-// dpctl/* for whole datapaths and their ports, and the list of the family.
+// The list of dpctl/*, and tnl/egress_port_range.
 //
-// Datapaths and ports follow the database here; making and removing them by hand behind its back
-// is refused. ovs: lib/dpctl.c; lib/dpif-netdev.c dpif_dummy_change_port_number;
-// lib/netdev-native-tnl.c netdev_tnl_egress_port_range.
+// ovs: lib/dpctl.c; lib/netdev-native-tnl.c netdev_tnl_egress_port_range.
 
-import { strToInt } from "../../lib/number.ts";
 import { atoi } from "../../lib/tokens.ts";
-import {
-  appctlError,
-  appctlOk,
-  type Command,
-  type CommandContext,
-  type Reply,
-} from "../command.ts";
-import { type DpctlRun, dpctlRow, packetsOf } from "./dpctl-params.ts";
+import { appctlOk, type Command, type CommandContext, type Reply } from "../command.ts";
+import { packetsOf } from "./dpctl-params.ts";
 
-const ANY = Number.MAX_SAFE_INTEGER;
 const PORT_MAX = 0xffff;
 
 /** The rows of the family in the order in which its list names them. */
@@ -70,15 +60,6 @@ export function dpctlList(rows: readonly Command[]): string {
   return `The available commands are:\n${lines.join("")}`;
 }
 
-function refuse(r: DpctlRun): void {
-  const dp = r.argv[1] ?? "";
-  if (r.find(dp) === null && r.argv[0] !== "dpctl/add-dp") {
-    r.error("ENODEV", "opening datapath");
-  } else {
-    r.error("EOPNOTSUPP", "datapaths and their ports follow the database here");
-  }
-}
-
 function egressPortRange(ctx: CommandContext, argv: readonly string[]): Reply {
   const all = packetsOf(ctx.vs)?.all() ?? [];
   if (argv.length < 3) {
@@ -101,31 +82,7 @@ function egressPortRange(ctx: CommandContext, argv: readonly string[]): Reply {
   return appctlOk("OK");
 }
 
-function changePortNumber(ctx: CommandContext, argv: readonly string[]): Reply {
-  const [, dp = "", port = "", number = ""] = argv;
-  const pair = (packetsOf(ctx.vs)?.all() ?? []).find((p) => p.dp.name === dp);
-  if (pair === undefined) {
-    return appctlError("unknown datapath or not a dummy");
-  }
-  if (pair.backer.portByName(port) === undefined) {
-    return appctlError("unknown port");
-  }
-  const n = strToInt(number, 10);
-  if (n === undefined || n <= 0) {
-    return appctlError("bad port number");
-  }
-  if (pair.backer.ports.has(n)) {
-    return appctlError("port number already in use");
-  }
-  return appctlError("port numbers follow the database here");
-}
-
 export const DPCTL_DP_COMMANDS: readonly Command[] = [
-  dpctlRow("add-dp", "dp [iface...]", [1, ANY], "Refused: bridges make datapaths.", refuse),
-  dpctlRow("del-dp", "dp", [1, 1], "Refused: bridges make datapaths.", refuse),
-  dpctlRow("add-if", "dp iface...", [2, ANY], "Refused: bridges have ports.", refuse),
-  dpctlRow("del-if", "dp iface...", [2, ANY], "Refused: bridges have ports.", refuse),
-  dpctlRow("set-if", "dp iface...", [2, ANY], "Refused: bridges have ports.", refuse),
   {
     tool: "ovs-appctl",
     name: "tnl/egress_port_range",
@@ -133,13 +90,5 @@ export const DPCTL_DP_COMMANDS: readonly Command[] = [
     args: [0, 2],
     doc: "Shows or sets the UDP source ports of tunnels.",
     run: egressPortRange,
-  },
-  {
-    tool: "ovs-appctl",
-    name: "dpif-dummy/change-port-number",
-    usage: "dp port new-number",
-    args: [3, 3],
-    doc: "Refused: port numbers follow the database.",
-    run: changePortNumber,
   },
 ];

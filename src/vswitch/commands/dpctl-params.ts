@@ -26,6 +26,8 @@ export const ERRNO = {
   ENODEV: "No such device",
   EEXIST: "File exists",
   EOPNOTSUPP: "Operation not supported",
+  EBUSY: "Device or resource busy",
+  EFBIG: "File too large",
   EAFNOSUPPORT: "Address family not supported by protocol",
 } as const;
 export type Errno = keyof typeof ERRNO;
@@ -42,6 +44,8 @@ export class DpctlRun {
   argv: readonly string[];
   verbosity = 0;
   statistics = false;
+  /** --may-create: a flow that is to be changed need not be there. */
+  mayCreate = false;
   names = false;
   failed = false;
   private out = "";
@@ -88,8 +92,11 @@ export class DpctlRun {
         this.verbosity++;
       } else if (arg === "--statistics") {
         this.statistics = true;
+      } else if (arg === "--may-create") {
+        this.mayCreate = true;
       } else if (arg.startsWith("--")) {
-        if (arg !== "--clear" && arg !== "--may-create") {
+        // Counters of flows cannot be cleared in the userspace datapath.
+        if (arg !== "--clear") {
           this.out += `Unrecognized option ${arg}`;
           return false;
         }
@@ -119,14 +126,21 @@ export class DpctlRun {
     return true;
   }
 
-  /** All datapaths. */
-  /** All datapaths, in the order of a hash map of their types. */
+  /** All datapaths, in the order of hash maps of their types and then of their names. */
   datapaths(): readonly DatapathPair[] {
-    const byType = new OvsMap<string, DatapathPair>((type) => hashString(type));
-    for (const pair of packetsOf(this.ctx.vs)?.all() ?? []) {
-      byType.set(pair.dp.type, pair);
+    const packets = packetsOf(this.ctx.vs);
+    const known = new OvsMap<string, DatapathPair>((name) => hashString(name));
+    for (const pair of [...(packets?.all() ?? []), ...(packets?.handmade.values() ?? [])]) {
+      known.set(pair.dp.name, pair);
     }
-    return [...byType.values()];
+    const byType = new OvsMap<string, OvsMap<string, DatapathPair>>((type) => hashString(type));
+    for (const pair of known.values()) {
+      const { type, name } = pair.dp;
+      const byName = byType.get(type) ?? new OvsMap<string, DatapathPair>((n) => hashString(n));
+      byName.set(name, pair);
+      byType.set(type, byName);
+    }
+    return [...byType.values()].flatMap((names) => [...names.values()]);
   }
 
   /** The datapath of a name such as `system@ovs-system`, or null. */
