@@ -94,13 +94,12 @@ function putFlow(
   }
   const old = pair.dp.flows.lookup(parsed.flow);
   let errno: Errno | null = null;
-  if (mode === "add") {
-    errno = old === null ? null : "EEXIST";
-    if (old === null) {
-      pair.dp.flows.insert(parsed.flow, parsed.mask, actions, new ByHand(parsed.keyText));
-    }
+  if (old === null && (mode === "add" || r.mayCreate)) {
+    pair.dp.flows.insert(parsed.flow, parsed.mask, actions, new ByHand(parsed.keyText));
   } else if (old === null) {
     errno = "ENOENT";
+  } else if (mode === "add") {
+    errno = "EEXIST";
   } else {
     old.actions = actions;
   }
