@@ -21,9 +21,18 @@ import { CT_COUNTERS } from "./ct-counters.ts";
 import { type Expectation, Expectations } from "./ct-expect.ts";
 import { extractConnKey, L4View } from "./ct-extract.ts";
 import { ConnKey, DST, SRC } from "./ct-key.ts";
-import { originalKey, setCtLabel, setCtMark, writeCtMetadata } from "./ct-metadata.ts";
+import {
+  type CtFound,
+  originalKey,
+  putLabel,
+  setCtLabel,
+  setCtMark,
+  writeCtInvalid,
+  writeCtMetadata,
+} from "./ct-metadata.ts";
 import { type NatInfo, natInfoOf, natPacket, uniqueTuple } from "./ct-nat.ts";
 import { initConn, updateConn, validNew } from "./ct-proto.ts";
+import { SweepLists } from "./ct-sweep.ts";
 import { ConnTable } from "./ct-table.ts";
 import { Segment } from "./ct-tcp.ts";
 import type { CtAction, CtProvider } from "./ct-provider.ts";
@@ -37,8 +46,6 @@ import type { PacketBatch } from "./packet-batch.ts";
 export const CT_CONNS_MAX = 3000000;
 /** How often expired connections are looked for while the clock runs. */
 export const CT_SWEEP_MS = 20000;
-/** Connections are swept list by list; new ones go to each list in turn. */
-const SWEEP_LISTS = 128;
 /** A sweep ends behind the list with which it has seen this part of the allowed connections. */
 const SWEEP_PART = 64;
 const NAT_STATE = CS.snat | CS.dnat;
@@ -68,11 +75,13 @@ class CtCall {
 }
 
 /** A packet on its way through the tracker. */
-class Lookup {
+class Lookup implements CtFound {
   readonly key = new ConnKey();
   readonly l4 = new L4View();
+  zone = 0;
   icmpRelated = false;
   reply = false;
+  plain = false;
 }
 
 export class Conntrack implements CtProvider {
@@ -95,9 +104,7 @@ export class Conntrack implements CtProvider {
   private readonly algEnv: AlgEnv;
   private nowMs = 0;
   private lastRunMs = Number.NEGATIVE_INFINITY;
-  private readonly sweepLists = Array.from({ length: SWEEP_LISTS }, () => new Set<Conn>());
-  private nextList = 0;
-  private nextSweep = 0;
+  private readonly swept = new SweepLists();
 
   constructor(env: CtEnv) {
     this.env = env;
@@ -177,7 +184,7 @@ export class Conntrack implements CtProvider {
     const { zone } = call;
     const conn = md.conn instanceof Conn ? md.conn : null;
     if (md.ctState === CS.inv) {
-      writeCtMetadata(p, zone, null, null, null);
+      writeCtInvalid(p, zone);
     } else if (
       conn !== null &&
       conn.key.zone === zone &&
@@ -187,7 +194,7 @@ export class Conntrack implements CtProvider {
       this.known(p, conn, call);
     } else if (!extractConnKey(p, call.dlType, zone, this.ctx, this.counters)) {
       md.ctState = CS.inv;
-      writeCtMetadata(p, zone, null, null, null);
+      writeCtInvalid(p, zone);
     } else {
       this.track(p, call);
     }
@@ -202,7 +209,7 @@ export class Conntrack implements CtProvider {
     }
     md.ctZone = call.zone;
     md.ctMark = conn.mark;
-    md.ctLabel.set(conn.label);
+    putLabel(md.ctLabel, conn.label);
     this.commitData(p, conn, call);
   }
 
@@ -225,7 +232,7 @@ export class Conntrack implements CtProvider {
     let conn = this.lookup(p, call);
     if (conn === "lost") {
       md.ctState |= CS.inv;
-      writeCtMetadata(p, call.zone, null, null, null);
+      writeCtInvalid(p, call.zone);
       return;
     }
     const alg = algOf(p, call);
@@ -247,6 +254,7 @@ export class Conntrack implements CtProvider {
     }
     let exp: Expectation | null = null;
     if (isNew) {
+      ctx.plain = false;
       exp = this.expected(ctx.key);
       if (this.table.find(ctx.key, this.nowMs) === null) {
         conn = this.found(p, call, alg, exp);
@@ -263,7 +271,7 @@ export class Conntrack implements CtProvider {
     exp: Expectation | null,
   ): void {
     const { ctx } = this;
-    writeCtMetadata(p, call.zone, conn, ctx.key, exp);
+    writeCtMetadata(p, conn, exp, ctx);
     if (conn !== null) {
       this.commitData(p, conn, call);
       if (conn.alg !== null) {
@@ -286,7 +294,9 @@ export class Conntrack implements CtProvider {
   /** Finds the connection of a packet; "lost" if it is a reply to one that has expired. */
   private lookup(p: PacketBuf, call: CtCall): Conn | null | "lost" {
     const { ctx, table } = this;
+    ctx.zone = call.zone;
     ctx.reply = false;
+    ctx.plain = false;
     const natted = (p.md.ctState & NAT_STATE) !== 0;
     if (natted) {
       ctx.key.reverse();
@@ -311,6 +321,7 @@ export class Conntrack implements CtProvider {
       return null;
     }
     if (!entry.unNat) {
+      ctx.plain = entry.conn.isPlain;
       return entry.conn;
     }
     const parent = table.findAt(entry.revKey, ctx.key, this.nowMs);
@@ -385,7 +396,7 @@ export class Conntrack implements CtProvider {
     if (conn.algRelated) {
       md.ctState |= CS.rel;
     }
-    switch (updateConn(conn, p, reply, this.updateEnv)) {
+    switch (updateConn(conn, p, this.ctx, this.updateEnv)) {
       case "valid":
         md.ctState = (md.ctState | CS.est | (reply ? CS.rpl : 0)) & ~CS.new;
         return false;
@@ -439,7 +450,7 @@ export class Conntrack implements CtProvider {
     if (exp !== null) {
       conn.algRelated = true;
       conn.mark = exp.parentMark;
-      conn.label.set(exp.parentLabel);
+      conn.setLabel(exp.parentLabel);
       conn.parentKey = exp.parentKey;
     }
     if (call.nat !== null) {
@@ -461,9 +472,7 @@ export class Conntrack implements CtProvider {
     }
     conn.entry = this.table.insert(conn, false);
     this.conns.add(conn);
-    conn.sweepList = this.nextList;
-    this.sweepLists[conn.sweepList]?.add(conn);
-    this.nextList = (this.nextList + 1) % SWEEP_LISTS;
+    this.swept.add(conn);
   }
 
   /** Decides what the replies of a new connection look like; false if no tuple is free. */
@@ -493,7 +502,7 @@ export class Conntrack implements CtProvider {
       }
     }
     this.conns.delete(conn);
-    this.sweepLists[conn.sweepList]?.delete(conn);
+    this.swept.delete(conn);
     this.limits.release(conn);
   }
 
@@ -503,34 +512,8 @@ export class Conntrack implements CtProvider {
     if (due) {
       this.lastRunMs = nowMs;
       this.ipf.clean(nowMs);
-      this.sweep(nowMs);
+      this.swept.sweep(nowMs, Math.trunc(this.maxConns / SWEEP_PART), (conn) => this.clean(conn));
     }
-  }
-
-  /**
-   * A pass ends behind the list with which it has seen enough, and the next one begins at once with
-   * the same list: one that is too long in itself is as far as a sweep comes.
-   */
-  private sweep(nowMs: number): void {
-    const enough = Math.trunc(this.maxConns / SWEEP_PART);
-    let seen = 0;
-    let i = this.nextSweep;
-    for (; i < SWEEP_LISTS; i++) {
-      const list = this.sweepLists[i] as Set<Conn>;
-      seen += list.size;
-      for (const conn of list) {
-        if (nowMs >= conn.expirationMs) {
-          this.clean(conn);
-        }
-      }
-      if (seen > enough) {
-        seen = list.size;
-        if (seen > enough) {
-          break;
-        }
-      }
-    }
-    this.nextSweep = i < SWEEP_LISTS ? i : 0;
   }
 
   /** Connections that have not expired, oldest first; of one zone or of all. */

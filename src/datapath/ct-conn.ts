@@ -22,37 +22,58 @@ export interface TcpPeer {
   state: number;
 }
 
+/** The label of connections without one; nobody writes to it. */
+const NO_LABEL = new Uint32Array(4);
+
 export class Conn {
-  readonly key = new ConnKey();
-  readonly revKey = new ConnKey();
+  // What every packet looks at comes first, and lies together.
+  expirationMs = 0;
+  /** Other protocols than TCP: how far they have got (ct-proto.ts). */
+  state = 0;
+  /** TCP: the initiator, then the other. */
+  tcp: readonly [TcpPeer, TcpPeer] | null = null;
+  /** Timeout policy; 0 is the default one. */
+  tpId = 0;
+  algRelated = false;
+  natAction = 0;
+  natEntry: CtEntry | null = null;
   /** The connection that announced this one, if algRelated. */
   parentKey: ConnKey | null = null;
-  natAction = 0;
   alg: string | null = null;
+  mark = 0;
+  private words = NO_LABEL;
+  readonly key = new ConnKey();
+  readonly revKey = new ConnKey();
   entry: CtEntry | null = null;
-  natEntry: CtEntry | null = null;
   /** Which of the tracker's lists it is swept with. */
   sweepList = 0;
   /** It is no longer in the table. */
   reclaimed = false;
-  readonly label = new Uint32Array(4);
-  mark = 0;
-  expirationMs = 0;
   /** Bytes by which an FTP helper made the stream longer, and in which direction. */
   seqSkew = 0;
   seqSkewReply = false;
   /** The zone, or -1 for the default, whose limit counts this connection. */
   admitZone = INVALID_ZONE;
   zoneLimitSeq = 0;
-  algRelated = false;
-  /** Timeout policy; 0 is the default one. */
-  tpId = 0;
   /** Sequence numbers are not checked. */
   liberal = false;
-  /** TCP: the initiator, then the other. */
-  tcp: readonly [TcpPeer, TcpPeer] | null = null;
-  /** Other protocols: how far they have got (ct-proto.ts). */
-  state = 0;
+
+  /** Four words, most significant first. */
+  get label(): Readonly<Uint32Array> {
+    return this.words;
+  }
+
+  setLabel(words: ArrayLike<number>): void {
+    if (this.words === NO_LABEL) {
+      this.words = new Uint32Array(4);
+    }
+    this.words.set(words);
+  }
+
+  /** The reply's key is just the own one the other way round, and the packets' tuple is its own. */
+  get isPlain(): boolean {
+    return this.natEntry === null && this.parentKey === null;
+  }
 
   /** Takes over what a translation tried out on a copy. */
   setRevKey(key: ConnKey): void {

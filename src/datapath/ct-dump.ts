@@ -90,11 +90,9 @@ function readTcp(info: ReadonlyMap<string, string>): [TcpPeer, TcpPeer] {
   return [peer(info.get("state_orig") ?? both), peer(info.get("state_reply") ?? reply)];
 }
 
-function readLabel(text: string, label: Uint32Array): void {
+function readLabel(text: string): number[] {
   const hex = text.replace(/^0x/, "").padStart(32, "0").slice(-32);
-  for (let i = 0; i < 4; i++) {
-    label[i] = Number.parseInt(hex.slice(8 * i, 8 * i + 8), 16);
-  }
+  return [0, 1, 2, 3].map((i) => Number.parseInt(hex.slice(8 * i, 8 * i + 8), 16));
 }
 
 /** True unless the dump says that nothing has come back. */
@@ -122,7 +120,7 @@ export function parseConn(line: string, nowMs: number): Result<Conn> {
   conn.natAction = translation(conn);
   conn.liberal = true;
   conn.mark = number(m, "mark", 0xffffffff);
-  readLabel(m.get("labels") ?? "", conn.label);
+  conn.setLabel(readLabel(m.get("labels") ?? ""));
   conn.expirationMs = nowMs + 1000 * (Number(m.get("timeout")) || CT_DUMP_TIMEOUT_S);
   conn.alg = m.get("helper") ?? null;
   conn.parentKey = m.has("parent") ? readTuple(m.get("parent"), proto, zone) : null;

@@ -123,9 +123,7 @@ function extractIpv4(
     counters.inc("conntrack_l3csum_err");
     return -1;
   }
-  key.addr.fill(0);
-  key.addr[SRC] = getU32(b, at + IPV4.SRC);
-  key.addr[DST] = getU32(b, at + IPV4.DST);
+  key.setIpv4(getU32(b, at + IPV4.SRC), getU32(b, at + IPV4.DST));
   key.proto = b[at + IPV4.PROTO] ?? 0;
   return at + headerBytes;
 }

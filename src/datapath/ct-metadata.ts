@@ -5,54 +5,90 @@
 import { CS } from "../flow/flow-is.ts";
 import { ETH_TYPE } from "../flow/vlan-mpls.ts";
 import { IP_PROTO } from "../packet/ip.ts";
-import type { PacketBuf } from "../packet/packet.ts";
+import type { PacketBuf, PacketMetadata } from "../packet/packet.ts";
 import type { Conn } from "./ct-conn.ts";
 import type { Expectation } from "./ct-expect.ts";
 import { reverseIcmpType } from "./ct-extract.ts";
-import { ConnKey } from "./ct-key.ts";
+import { ConnKey, DST, SRC } from "./ct-key.ts";
 
-/** The key that the original tuple of a packet comes from. */
-function originOf(conn: Conn | null, key: ConnKey | null, exp: Expectation | null): ConnKey | null {
-  if (conn !== null) {
-    return conn.parentKey ?? conn.key;
-  }
-  return exp?.parentKey ?? key;
+/** How a packet's connection was looked for. */
+export interface CtFound {
+  readonly zone: number;
+  /** The key of the packet. */
+  readonly key: ConnKey;
+  /** The packet goes against the direction of the connection. */
+  readonly reply: boolean;
+  /** The key, or in a reply its reverse, is all that the connection has of a tuple. */
+  readonly plain: boolean;
 }
 
-/** Writes a connection's data into a packet; without one, the key of the packet counts. */
+/** The tuple of a packet without a connection. */
+const NO_KEY = new ConnKey();
+
+/**
+ * Writes a connection's data into a packet. `key` is the packet's own; if `plain`, the connection has
+ * the same or, in a reply, its reverse, and need not be asked for it.
+ */
 export function writeCtMetadata(
   p: PacketBuf,
-  zone: number,
   conn: Conn | null,
-  key: ConnKey | null,
   exp: Expectation | null,
+  { zone, key, plain, reply }: CtFound,
 ): void {
   const { md } = p;
   md.ctState |= CS.trk;
   md.ctZone = zone;
   md.ctMark = conn?.mark ?? exp?.parentMark ?? 0;
-  const label = conn?.label ?? exp?.parentLabel;
+  putLabel(md.ctLabel, conn?.label ?? exp?.parentLabel ?? NO_KEY.addr);
+  if (plain) {
+    putTuple(md, key, reply);
+  } else if (conn !== null) {
+    putTuple(md, conn.parentKey ?? conn.key, false);
+  } else {
+    putTuple(md, exp?.parentKey ?? key, false);
+  }
+}
+
+/** What a packet has that belongs nowhere. */
+export function writeCtInvalid(p: PacketBuf, zone: number): void {
+  const { md } = p;
+  md.ctState |= CS.trk;
+  md.ctZone = zone;
+  md.ctMark = 0;
+  putLabel(md.ctLabel, NO_KEY.addr);
+  putTuple(md, NO_KEY, false);
+  md.ctOrigIpv6 = false;
+}
+
+/** Copies the four words of a label. */
+export function putLabel(to: Uint32Array, words: ArrayLike<number>): void {
+  to[0] = words[0] as number;
+  to[1] = words[1] as number;
+  to[2] = words[2] as number;
+  to[3] = words[3] as number;
+}
+
+/** Writes the tuple of a key, or of its reverse. */
+function putTuple(md: PacketMetadata, key: ConnKey, reverse: boolean): void {
+  const { addr, dlType, proto } = key;
+  const v6 = dlType !== ETH_TYPE.IP;
+  const src = reverse ? DST : SRC;
+  const dst = reverse ? SRC : DST;
+  const to = md.ctOrigAddr;
   for (let i = 0; i < 4; i++) {
-    md.ctLabel[i] = label === undefined ? 0 : (label[i] as number);
+    to[SRC + i] = addr[src + i] as number;
+    to[DST + i] = addr[dst + i] as number;
   }
-  const origin = originOf(conn, key, exp);
-  if (origin === null) {
-    md.ctOrigIpv6 = false;
-    md.ctOrigAddr.fill(0);
-    md.ctOrigProto = 0;
-    md.ctOrigTpSrc = 0;
-    md.ctOrigTpDst = 0;
-    return;
-  }
-  const v6 = origin.dlType !== ETH_TYPE.IP;
-  const icmp = origin.proto === (v6 ? IP_PROTO.ICMPV6 : IP_PROTO.ICMP);
   md.ctOrigIpv6 = v6;
-  for (let i = 0; i < 8; i++) {
-    md.ctOrigAddr[i] = origin.addr[i] as number;
+  md.ctOrigProto = proto;
+  if (proto === (v6 ? IP_PROTO.ICMPV6 : IP_PROTO.ICMP)) {
+    const icmp = reverse ? key.dstIcmp : key.srcIcmp;
+    md.ctOrigTpSrc = icmp >> 8;
+    md.ctOrigTpDst = icmp & 0xff;
+  } else {
+    md.ctOrigTpSrc = reverse ? key.dstPort : key.srcPort;
+    md.ctOrigTpDst = reverse ? key.srcPort : key.dstPort;
   }
-  md.ctOrigProto = origin.proto;
-  md.ctOrigTpSrc = icmp ? origin.srcIcmp >> 8 : origin.srcPort;
-  md.ctOrigTpDst = icmp ? origin.srcIcmp & 0xff : origin.dstPort;
 }
 
 /** The key that a translated packet had before, by the tuple that it carries; or null. */
@@ -89,10 +125,12 @@ export function setCtMark(p: PacketBuf, conn: Conn, value: number, mask: number)
 }
 
 export function setCtLabel(p: PacketBuf, conn: Conn, value: Uint32Array, mask: Uint32Array): void {
+  const { ctLabel } = p.md;
   if (!conn.algRelated) {
     for (let i = 0; i < 4; i++) {
-      conn.label[i] = (value[i] ?? 0) | ((p.md.ctLabel[i] ?? 0) & ~(mask[i] ?? 0));
+      ctLabel[i] = (value[i] ?? 0) | ((ctLabel[i] ?? 0) & ~(mask[i] ?? 0));
     }
+    conn.setLabel(ctLabel);
   }
-  p.md.ctLabel.set(conn.label);
+  putLabel(ctLabel, conn.label);
 }

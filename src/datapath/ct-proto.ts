@@ -8,6 +8,7 @@ import { IP_PROTO } from "../packet/ip.ts";
 import type { PacketBuf } from "../packet/packet.ts";
 import type { Conn } from "./ct-conn.ts";
 import type { CtCounters } from "./ct-counters.ts";
+import type { ConnKey } from "./ct-key.ts";
 import { type CtUpdate, tcpNew, tcpUpdate, tcpValidNew, type UpdateEnv } from "./ct-tcp.ts";
 import type { CtTimeoutName } from "./ct-timeout.ts";
 
@@ -52,8 +53,15 @@ export function initConn(conn: Conn, p: PacketBuf): CtTimeoutName {
   return isIcmp(proto) ? "icmp_first" : "udp_first";
 }
 
-export function updateConn(conn: Conn, p: PacketBuf, reply: boolean, env: UpdateEnv): CtUpdate {
-  const { proto } = conn.key;
+/** `at` says what the packet's key is, and in which direction it goes. */
+export function updateConn(
+  conn: Conn,
+  p: PacketBuf,
+  at: { readonly key: ConnKey; readonly reply: boolean },
+  env: UpdateEnv,
+): CtUpdate {
+  const { reply } = at;
+  const { proto } = at.key;
   if (proto === IP_PROTO.TCP) {
     return tcpUpdate(conn, p, reply, env);
   }

@@ -6,7 +6,7 @@
 // door again, at most RECIRC_DEPTH_MAX times. The datapath knows no OpenFlow.
 // ovs: lib/dpif-netdev.c dp_netdev_input__, handle_packet_upcall, dp_execute_cb.
 
-import { EXTRACT, extract } from "../flow/extract.ts";
+import { EXTRACT, extract, extractTracked } from "../flow/extract.ts";
 import { IP_PROTO, NW_FRAG } from "../flow/flow-is.ts";
 import { flowRss } from "../flow/flow-hash.ts";
 import { type FlowKey, get, K, newKey, set } from "../flow/flow-key.ts";
@@ -21,6 +21,8 @@ import { PACKET_BYTES_MAX, type PacketBuf } from "../packet/packet.ts";
 import { VLAN_CFI, VLAN_VID_MASK } from "../packet/vlan.ts";
 import type { CtAction, CtProvider } from "./ct-provider.ts";
 import { DP_COUNTERS, DP_LOSSES, type DpCounterName } from "./dp-counters.ts";
+import { choosePort, type DpPort } from "./dp-port.ts";
+import { newDpStats } from "./dp-stats.ts";
 import {
   type ExecuteEnv,
   executeActions,
@@ -34,83 +36,17 @@ import { DpMeter, METERS_MAX, type MeterConfig } from "./meter.ts";
 import type { OdpAction } from "./odp-action.ts";
 import { PacketBatch } from "./packet-batch.ts";
 import type { Netdev } from "./port.ts";
-import {
-  type NativeTunnel,
-  popTunnelHeader,
-  type TunnelWarning,
-  pushTunnelHeader,
-  type TunnelState,
-} from "./tunnel.ts";
+import { popTunnelHeader, pushTunnelHeader, type TunnelWarning } from "./tunnel.ts";
+import type { HitWatcher, UpcallHandler } from "./upcall-handler.ts";
 
 /** Nested recirculations of one packet (ovs: MAX_RECIRC_DEPTH). */
 export const RECIRC_DEPTH_MAX = 6;
-/** Greatest port number that is given out. */
-const PORT_NO_MAX = 65535;
 /** Packets that one call of run() takes from the ports, so that a loop of devices ends. */
 export const RUN_PACKETS_MAX = 100000;
 /** ovs: DEFAULT_EM_FLOW_INSERT_INV_PROB. */
 export const EMC_INSERT_INV_PROB = 100;
 /** ovs: BOND_MASK. */
 const BOND_MASK = 0xff;
-
-/** Sees which megaflows packets take, for reports; the key is overwritten by the next packet. */
-export interface HitWatcher {
-  hit(flow: Megaflow, key: FlowKey): void;
-}
-
-/** What a miss answers. */
-export interface MissResult {
-  readonly actions: readonly OdpAction[];
-  /** The megaflow to install, or null. Its mask belongs to the datapath from then on. */
-  readonly install: {
-    readonly mask: FlowKey;
-    readonly actions: readonly OdpAction[];
-    readonly owner: object | null;
-  } | null;
-}
-
-/** Who translates. Answers null if the packet is to be dropped. */
-export interface UpcallHandler {
-  miss(p: PacketBuf, key: FlowKey): MissResult | null;
-  userspace(p: PacketBuf, key: FlowKey, action: UserspaceAction): readonly OdpAction[] | null;
-  /** A megaflow that miss() asked for is in place, or could not be. */
-  installed(owner: object | null, flow: Megaflow | null): void;
-}
-
-/** A port of the datapath. */
-export interface DpPort {
-  readonly portNo: number;
-  readonly name: string;
-  readonly netdev: Netdev | null;
-  /** Set for a port that stands for native tunnels of one kind. */
-  readonly tunnel: { readonly kind: NativeTunnel; readonly state: TunnelState } | null;
-  /** The turn in which the device last refused a packet. */
-  refusedTurn: number;
-}
-
-export interface DpStats {
-  /** Packets that came in by ports. */
-  received: number;
-  hits: number;
-  misses: number;
-  lost: number;
-  /** Hits in the exact-match cache. */
-  exactHits: number;
-  /** Hits of megaflows that look at hardly anything, found without either cache. */
-  simpleHits: number;
-  /** Hits in the megaflow cache, and the subtables gone through. */
-  maskedHits: number;
-  maskedLookups: number;
-  /** The part of maskedLookups that ended in a hit. */
-  hitLookups: number;
-  recirculations: number;
-  outputs: number;
-  /** Packets that actions handed up. */
-  handedUp: number;
-  /** Packets that conntrack kept back, and complaints about headers: neither is a loss. */
-  held: number;
-  badHeaders: number;
-}
 
 /** One entry of a bond that the datapath spreads over itself. */
 export interface BondEntry {
@@ -145,22 +81,7 @@ export class Datapath implements ExecuteEnv {
   readonly losses = new Counters(DP_LOSSES);
   readonly ports = new Map<number, DpPort>();
   readonly flows = new FlowCache();
-  readonly stats: DpStats = {
-    received: 0,
-    hits: 0,
-    misses: 0,
-    lost: 0,
-    exactHits: 0,
-    simpleHits: 0,
-    maskedHits: 0,
-    maskedLookups: 0,
-    hitLookups: 0,
-    recirculations: 0,
-    outputs: 0,
-    handedUp: 0,
-    held: 0,
-    badHeaders: 0,
-  };
+  readonly stats = newDpStats();
   readonly meters = new Map<number, DpMeter>();
   readonly bonds = new Map<number, readonly BondEntry[]>();
   readonly sourcePorts = { min: 32768, max: 61000 };
@@ -204,31 +125,13 @@ export class Datapath implements ExecuteEnv {
     tunnel: DpPort["tunnel"] = null,
     wanted: number | null = null,
   ): DpPort | null {
-    const portNo = wanted ?? this.choosePort(name);
+    const portNo = wanted ?? choosePort(this.ports, name);
     if (portNo < 0 || this.ports.has(portNo)) {
       return null;
     }
     const port: DpPort = { portNo, name, netdev, tunnel, refusedTurn: -1 };
     this.ports.set(portNo, port);
     return port;
-  }
-
-  /** A number in the name is the port's number if it is free (ovs: choose_port). */
-  private choosePort(name: string): number {
-    const start = name.startsWith("br") ? 100 : 0;
-    const digits = /\d+/.exec(name);
-    if (digits !== null) {
-      const n = start + Number(digits[0]);
-      if (n > 0 && n <= 0xffffffff && !this.ports.has(n)) {
-        return n;
-      }
-    }
-    for (let n = 1; n <= PORT_NO_MAX; n++) {
-      if (!this.ports.has(n)) {
-        return n;
-      }
-    }
-    return -1;
   }
 
   removePort(portNo: number): void {
@@ -313,7 +216,11 @@ export class Datapath implements ExecuteEnv {
   /** Finds the actions of a packet whose metadata is valid, and executes them. */
   private input(p: PacketBuf): void {
     const key = this.keys[this.depth] as FlowKey;
-    const result = extract(p, key, this.vlanLimit);
+    this.find(p, key, extract(p, key, this.vlanLimit));
+  }
+
+  /** Finds the actions of a packet whose key is that of this depth, and executes them. */
+  private find(p: PacketBuf, key: FlowKey, result: number): void {
     const simple = this.depth === 0 ? this.flows.simple.lookup(key) : null;
     if (simple !== null) {
       this.stats.hits++;
@@ -367,16 +274,45 @@ export class Datapath implements ExecuteEnv {
     }
     const batch = this.batches.pop() ?? new PacketBatch();
     batch.packets.push(p);
-    executeActions(this, batch, true, flow.actions, flow.key);
+    const { actions } = flow;
+    const ct = actions[0];
+    const recirc = actions[1];
+    if (ct?.kind === "ct" && ct.nat === null && recirc?.kind === "recirc" && actions.length === 2) {
+      this.track(batch, ct, recirc.recircId, flow.key);
+    } else {
+      executeActions(this, batch, true, actions, flow.key);
+    }
     batch.empty();
     this.batches.push(batch);
+  }
+
+  /**
+   * Tracks the packet of a hit and recirculates it, as most packets of a firewall are. It has the
+   * bytes that it had, so that what was read out of it need not be read again.
+   */
+  private track(batch: PacketBatch, ct: CtAction, recircId: number, flow: FlowKey): void {
+    const p = batch.packets[0] as PacketBuf;
+    this.conntrack(batch, ct, flow);
+    const isAlone = batch.packets.length === 1 && batch.packets[0] === p;
+    const key = this.keys[this.depth] as FlowKey;
+    const next = this.keys[this.depth + 1];
+    p.md.recircId = recircId;
+    if (!isAlone || next === undefined || !extractTracked(p, key, next)) {
+      this.recirculate(batch, recircId);
+      return;
+    }
+    this.stats.recirculations++;
+    this.depth++;
+    this.find(p, next, EXTRACT.OK);
+    this.depth--;
   }
 
   private miss(p: PacketBuf, key: FlowKey, hash: number): void {
     const result = this.upcalls?.miss(p, key) ?? null;
     if (result === null) {
       this.stats.lost++;
-      this.counters.inc("datapath_drop_upcall_error");
+      const why = this.upcalls === null ? "lock_error" : "upcall_error";
+      this.counters.inc(`datapath_drop_${why}`);
       return;
     }
     const install = result.install;

@@ -63,6 +63,10 @@ const W_ARP_THA = K.arp_tha.word;
 /** ct_state, ct_nw_proto, ct_zone. */
 const W_CT = K.ct_state.word;
 const S_CT_PROTO = K.ct_nw_proto.shift;
+const W_CT_LABEL = K.ct_label.word;
+/** Both ports, and those of the original tuple. */
+const W_TP = K.tp_src.word;
+const W_CT_TP = K.ct_tp_src.word;
 const W_TUN_MD = K.tun_md_present.word;
 const W_TUN_OPTS = K.tun_md_opts.word;
 
@@ -147,12 +151,61 @@ function putMetadata(md: PacketMetadata, key: FlowKey): void {
   key[W_IN_PORT] = md.inPort;
   key[W_RECIRC_ID] = md.recircId;
   if (md.ctState !== 0) {
-    key[W_CT] = (md.ctState << K.ct_state.shift) | md.ctZone;
-    key[K.ct_mark.word] = md.ctMark;
-    for (let i = 0; i < 4; i++) {
-      key[K.ct_label.word + i] = md.ctLabel[i] as number;
-    }
+    putCtState(md, key);
   }
+}
+
+function putCtState(md: PacketMetadata, key: FlowKey): void {
+  key[W_CT] = (md.ctState << K.ct_state.shift) | md.ctZone;
+  key[K.ct_mark.word] = md.ctMark;
+  key[W_CT_LABEL] = md.ctLabel[0] as number;
+  key[W_CT_LABEL + 1] = md.ctLabel[1] as number;
+  key[W_CT_LABEL + 2] = md.ctLabel[2] as number;
+  key[W_CT_LABEL + 3] = md.ctLabel[3] as number;
+}
+
+/** The original tuple of a tracked packet, but for its ports, which it answers. */
+function putCtTuple(md: PacketMetadata, key: FlowKey): number {
+  key[W_CT] = (key[W_CT] as number) | (md.ctOrigProto << S_CT_PROTO);
+  if (md.ctOrigIpv6) {
+    for (let i = 0; i < 4; i++) {
+      key[K.ct_ipv6_src.word + i] = md.ctOrigAddr[i] as number;
+      key[K.ct_ipv6_dst.word + i] = md.ctOrigAddr[4 + i] as number;
+    }
+  } else {
+    key[K.ct_nw_src.word] = md.ctOrigAddr[0] as number;
+    key[K.ct_nw_dst.word] = md.ctOrigAddr[4] as number;
+  }
+  return (md.ctOrigTpSrc << 16) | md.ctOrigTpDst;
+}
+
+/**
+ * The key of a packet that nothing has changed since its key was `before` but connection tracking
+ * and recirculation. False if it has to be extracted: only those are taken here whose transport
+ * header has certainly been read, and that had not been tracked.
+ */
+export function extractTracked(p: PacketBuf, before: FlowKey, key: FlowKey): boolean {
+  const { md } = p;
+  const dlType = (before[W_DL_TYPE] as number) >>> S_DL_TYPE;
+  const v6 = dlType === ETH_TYPE.IPV6;
+  const nw = before[W_NW] as number;
+  if (
+    (!v6 && dlType !== ETH_TYPE.IP) ||
+    nw >>> 24 !== 0 ||
+    (nw & 0xff) === IP_PROTO.ICMPV6 ||
+    before[W_TP] === 0 ||
+    before[W_CT] !== 0 ||
+    md.ctState === 0
+  ) {
+    return false;
+  }
+  key.set(before);
+  key[W_RECIRC_ID] = md.recircId;
+  putCtState(md, key);
+  if (md.ctOrigProto !== 0 && md.ctOrigIpv6 === v6) {
+    key[W_CT_TP] = putCtTuple(md, key);
+  }
+  return true;
 }
 
 /** Addresses, VLAN headers and the Ethertype; returns where the next header starts. */
@@ -237,10 +290,7 @@ function extractIpv4(p: PacketBuf, key: FlowKey, pos: number): number {
   const md = p.md;
   let ctPorts = 0;
   if (md.ctState !== 0 && !md.ctOrigIpv6 && md.ctOrigProto !== 0) {
-    key[W_CT] = (key[W_CT] as number) | (md.ctOrigProto << S_CT_PROTO);
-    key[K.ct_nw_src.word] = md.ctOrigAddr[0] as number;
-    key[K.ct_nw_dst.word] = md.ctOrigAddr[4] as number;
-    ctPorts = (md.ctOrigTpSrc << 16) | md.ctOrigTpDst;
+    ctPorts = putCtTuple(md, key);
   }
   const frag = ipv4NwFrag(getU16(b, pos + IPV4.FRAG_OFF));
   const proto = b[pos + IPV4.PROTO] as number;
@@ -276,12 +326,7 @@ function extractIpv6(p: PacketBuf, key: FlowKey, pos: number): number {
   const md = p.md;
   let ctPorts = 0;
   if (md.ctState !== 0 && md.ctOrigIpv6 && md.ctOrigProto !== 0) {
-    key[W_CT] = (key[W_CT] as number) | (md.ctOrigProto << S_CT_PROTO);
-    for (let i = 0; i < 4; i++) {
-      key[K.ct_ipv6_src.word + i] = md.ctOrigAddr[i] as number;
-      key[K.ct_ipv6_dst.word + i] = md.ctOrigAddr[4 + i] as number;
-    }
-    ctPorts = (md.ctOrigTpSrc << 16) | md.ctOrigTpDst;
+    ctPorts = putCtTuple(md, key);
   }
   const tcFlow = getU32(b, pos);
   const hlim = b[pos + IPV6.HLIM] as number;

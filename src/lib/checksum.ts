@@ -5,18 +5,24 @@
 // (RFC 1071 §2). The incremental update follows RFC 1624 eqn. 3, as ovs: lib/csum.c does, so that
 // a zero checksum comes out in the same of its two forms.
 
-import { getU16 } from "./bytes.ts";
-
 /** Adds the bytes [start, end) to a partial sum. An odd last byte counts as the upper half. */
 export function csumContinue(partial: number, b: Uint8Array, start: number, end: number): number {
-  let sum = partial;
+  // Bytes in even and in odd places by themselves: less work than putting words together.
+  let even = 0;
+  let odd = 0;
   let i = start;
+  for (; i + 3 < end; i += 4) {
+    even += (b[i] as number) + (b[i + 2] as number);
+    odd += (b[i + 1] as number) + (b[i + 3] as number);
+  }
   for (; i + 1 < end; i += 2) {
-    sum += getU16(b, i);
+    even += b[i] as number;
+    odd += b[i + 1] as number;
   }
   if (i < end) {
-    sum += (b[i] as number) << 8;
+    even += b[i] as number;
   }
+  const sum = partial + even * 256 + odd;
   // A frame has at most 2^16 words, so a fold per call keeps the sum far below 2^53.
   return sum > 0xffffffff ? fold(sum) : sum;
 }
@@ -30,9 +36,9 @@ export function csumAdd32(partial: number, v: number): number {
 }
 
 function fold(sum: number): number {
-  let s = sum;
+  let s = sum > 0xffffffff ? (sum % 0x10000) + Math.floor(sum / 0x10000) : sum;
   while (s > 0xffff) {
-    s = (s % 0x10000) + Math.floor(s / 0x10000);
+    s = (s & 0xffff) + (s >>> 16);
   }
   return s;
 }

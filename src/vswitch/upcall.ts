@@ -7,7 +7,8 @@
 // changed actions are exchanged in place, a mask that is now too wide deletes the flow.
 // ovs: ofproto/ofproto-dpif-upcall.c upcall_cb, revalidate, revalidate_ukey, push_dp_ops.
 
-import type { Datapath, MissResult, UpcallHandler } from "../datapath/datapath.ts";
+import type { Datapath } from "../datapath/datapath.ts";
+import type { MissResult, UpcallHandler } from "../datapath/upcall-handler.ts";
 import type { UserspaceAction } from "../datapath/execute.ts";
 import type { Megaflow } from "../datapath/megaflow.ts";
 import { type OdpAction, SLOW } from "../datapath/odp-action.ts";

@@ -2,12 +2,7 @@
 // back, recirculation that ends, devices that lose packets.
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import {
-  Datapath,
-  exactNoVlan,
-  type MissResult,
-  RECIRC_DEPTH_MAX,
-} from "../../src/datapath/datapath.ts";
+import { Datapath, exactNoVlan, RECIRC_DEPTH_MAX } from "../../src/datapath/datapath.ts";
 import type { UserspaceAction } from "../../src/datapath/execute.ts";
 import { FlowCache } from "../../src/datapath/flow-cache.ts";
 import type { Megaflow } from "../../src/datapath/megaflow.ts";
@@ -17,6 +12,7 @@ import { parseOdpActions } from "../../src/datapath/odp-text-parse-actions.ts";
 import { PacketBatch } from "../../src/datapath/packet-batch.ts";
 import { PairNetdev, RecordingNetdev } from "../../src/datapath/port.ts";
 import { popTunnelHeader, pushTunnelHeader } from "../../src/datapath/tunnel.ts";
+import type { MissResult } from "../../src/datapath/upcall-handler.ts";
 import { extract } from "../../src/flow/extract.ts";
 import { type FlowKey, get, K, newKey, set } from "../../src/flow/flow-key.ts";
 import { SLOT_LIST } from "../../src/flow/slots.ts";

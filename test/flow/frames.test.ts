@@ -4,13 +4,14 @@ import { readFileSync } from "node:fs";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { flowCompose, packetExpand } from "../../src/flow/compose.ts";
-import { EXTRACT, extract } from "../../src/flow/extract.ts";
+import { EXTRACT, extract, extractTracked } from "../../src/flow/extract.ts";
 import { flowHash5tuple, flowHashFields, HASH_FIELDS } from "../../src/flow/flow-hash.ts";
 import { get, getU, K, newKey } from "../../src/flow/flow-key.ts";
 import { formatHex, parseHex } from "../../src/lib/bytes.ts";
 import { csumContinue, csumFinish } from "../../src/lib/checksum.ts";
 import { ipv4PseudoCsum, ipv6PseudoCsum } from "../../src/packet/ip.ts";
 import { NO_OFS, PacketBuf, PT } from "../../src/packet/packet.ts";
+import { anyFrame, goodFrame } from "../arbitraries/frames.ts";
 
 const ROWS = readFileSync("test/golden/compose-and-hash.txt", "utf8")
   .split("\n")
@@ -265,5 +266,41 @@ describe("any frame", () => {
       }),
       { numRuns: 500 },
     );
+  });
+
+  it("has the same key after connection tracking whether it is extracted or brought up to date", () => {
+    const u32 = fc.nat(0xffffffff);
+    const tracked = fc.record({
+      ctState: fc.constantFrom(0x21, 0x22, 0x2a, 0x30),
+      ctZone: fc.nat(3),
+      ctMark: u32,
+      ctOrigIpv6: fc.boolean(),
+      ctOrigProto: fc.constantFrom(0, 6, 17, 58),
+      ctOrigTpSrc: fc.nat(0xffff),
+      ctOrigTpDst: fc.nat(0xffff),
+      recircId: u32,
+    });
+    const words = fc.array(u32, { minLength: 12, maxLength: 12 });
+    let taken = 0;
+    fc.assert(
+      fc.property(fc.oneof(goodFrame, anyFrame), tracked, words, (b, md, w) => {
+        const p = PacketBuf.of(b);
+        p.md.init(1);
+        const before = newKey();
+        extract(p, before);
+        Object.assign(p.md, md);
+        p.md.ctLabel.set(w.slice(0, 4));
+        p.md.ctOrigAddr.set(w.slice(4));
+        const key = newKey().fill(0xa5a5a5a5);
+        if (extractTracked(p, before, key)) {
+          taken++;
+          const want = newKey();
+          extract(p, want);
+          expect(key).toEqual(want);
+        }
+      }),
+      { numRuns: 500 },
+    );
+    expect(taken).toBeGreaterThan(50);
   });
 });

@@ -9,7 +9,7 @@
 // Limits: PATH_CLASSES_MAX classes, PATH_NODES_MAX nodes of the tree; packets beyond are counted.
 
 import type { Megaflow } from "../../datapath/megaflow.ts";
-import type { HitWatcher } from "../../datapath/datapath.ts";
+import type { HitWatcher } from "../../datapath/upcall-handler.ts";
 import { SLOW } from "../../datapath/odp-action.ts";
 import { formatOdpActions } from "../../datapath/odp-text-actions.ts";
 import { type FlowKey, K } from "../../flow/flow-key.ts";
