@@ -10,8 +10,9 @@ import { ETH_TYPE } from "../packet/ethernet.ts";
 /** Index of the first word of each address; an IPv4 address takes one word, IPv6 four. */
 export const SRC = 0;
 export const DST = 4;
-/** Words that hold all of a key. */
+/** Words that hold all of a key, and all of one of IPv4. */
 export const CONN_KEY_WORDS = 12;
+export const CONN_KEY4_WORDS = 6;
 
 export class ConnKey {
   /** Source in words 0 to 3, destination in words 4 to 7. */
@@ -112,16 +113,24 @@ export class ConnKey {
     return true;
   }
 
-  /** Writes all of the key as CONN_KEY_WORDS words. */
+  /**
+   * Writes all of the key as CONN_KEY_WORDS words; those behind the first CONN_KEY4_WORDS are 0 if it
+   * is IPv4's, and left as they are.
+   */
   pack(to: Int32Array, at: number): void {
     const { addr } = this;
-    for (let i = 0; i < 8; i++) {
-      to[at + i] = addr[i] as number;
+    to[at] = (this.dlType << 16) | this.zone;
+    to[at + 1] = (this.srcPort << 16) | this.dstPort;
+    to[at + 2] = addr[SRC] as number;
+    to[at + 3] = addr[DST] as number;
+    to[at + 4] = (this.srcIcmp << 16) | this.dstIcmp;
+    to[at + 5] = this.proto;
+    if (this.dlType !== ETH_TYPE.IP) {
+      for (let i = 1; i < 4; i++) {
+        to[at + 5 + i] = addr[SRC + i] as number;
+        to[at + 8 + i] = addr[DST + i] as number;
+      }
     }
-    to[at + 8] = (this.srcPort << 16) | this.dstPort;
-    to[at + 9] = (this.srcIcmp << 16) | this.dstIcmp;
-    to[at + 10] = (this.dlType << 16) | this.zone;
-    to[at + 11] = this.proto;
   }
 
   /** A signed number, which V8 keeps without allocating. */

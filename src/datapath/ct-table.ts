@@ -7,8 +7,9 @@
 // Invariants: slot 0 is none and ends a chain; free slots are a chain too; the newest connection of
 // a bucket is found first. (ovs: lib/conntrack.c conn_key_lookup)
 
+import { ETH_TYPE } from "../packet/ethernet.ts";
 import type { Conn } from "./ct-conn.ts";
-import { CONN_KEY_WORDS, type ConnKey } from "./ct-key.ts";
+import { CONN_KEY4_WORDS, CONN_KEY_WORDS, type ConnKey } from "./ct-key.ts";
 
 /**
  * A place of a connection in the table. A connection has one by its own key and, if its addresses
@@ -112,12 +113,13 @@ export class ConnTable {
     const { slots, wanted } = this;
     const hash = place.hash(this.basis);
     key.pack(wanted, 0);
+    const words = key.dlType === ETH_TYPE.IP ? CONN_KEY4_WORDS : CONN_KEY_WORDS;
     let slot = this.heads[hash & (this.heads.length - 1)] as number;
     while (slot !== 0) {
       const at = slot * SLOT_WORDS;
       if (slots[at + HASH] === hash) {
-        const forward = agrees(slots, at + KEY, wanted);
-        if (forward || agrees(slots, at + REV_KEY, wanted)) {
+        const forward = agrees(slots, at + KEY, wanted, words);
+        if (forward || agrees(slots, at + REV_KEY, wanted, words)) {
           const e = this.entries[slot] as CtEntry;
           if (e.unNat || nowMs < e.conn.expirationMs) {
             this.reply = !forward;
@@ -149,10 +151,13 @@ export class ConnTable {
   }
 }
 
-/** Whether a packed key is that of a slot; all words are compared, as they differ but rarely. */
-function agrees(slots: Int32Array, at: number, wanted: Int32Array): boolean {
+/**
+ * Whether the first words of a packed key are those of a slot; all of them are compared, as they
+ * differ but rarely.
+ */
+function agrees(slots: Int32Array, at: number, wanted: Int32Array, words: number): boolean {
   let diff = 0;
-  for (let i = 0; i < CONN_KEY_WORDS; i++) {
+  for (let i = 0; i < words; i++) {
     diff |= (slots[at + i] as number) ^ (wanted[i] as number);
   }
   return diff === 0;

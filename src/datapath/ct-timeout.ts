@@ -18,11 +18,14 @@ export const CT_TIMEOUT_DEFAULTS_S = {
 } as const;
 export type CtTimeoutName = keyof typeof CT_TIMEOUT_DEFAULTS_S;
 
+/** Packets ask for these: a Map finds a name in a fraction of the time that an object takes. */
+const DEFAULTS_S = new Map(Object.entries(CT_TIMEOUT_DEFAULTS_S));
+
 /** The timeouts of a policy by number, or undefined if there is no such policy. */
 export type CtPolicyLookup = (id: number) => ReadonlyMap<string, number> | undefined;
 
 /** The timeout of that name in a policy; what a policy leaves open is the default. */
 export function timeoutMs(name: CtTimeoutName, tpId: number, policies: CtPolicyLookup): number {
   const policy = tpId === 0 ? undefined : policies(tpId);
-  return (policy?.get(name) ?? CT_TIMEOUT_DEFAULTS_S[name]) * 1000;
+  return (policy?.get(name) ?? DEFAULTS_S.get(name) ?? 0) * 1000;
 }

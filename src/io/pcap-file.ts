@@ -19,7 +19,7 @@ import {
 } from "../packet/pcap-format.ts";
 
 /** Bytes read or collected at a time. */
-export const PCAP_CHUNK_BYTES = 256 * 1024;
+export const PCAP_CHUNK_BYTES = 64 * 1024;
 
 export class PcapReader {
   /** Size of the file, for progress; 0 for pipes. */
