@@ -5,7 +5,7 @@
 // columns are known to the compiler. The same input gives the same bytes.
 
 import { readFileSync, writeFileSync } from "node:fs";
-import { parseJson } from "../src/ovsdb/json.ts";
+import { parseJson } from "../src/ovsdb/json-parse.ts";
 import { schemaFromJson } from "../src/ovsdb/schema.ts";
 
 const SOURCE = process.argv[2] ?? "/usr/share/openvswitch/vswitch.ovsschema";

@@ -259,8 +259,31 @@ function putUtf8(out: Uint8Array, at: number, c: number): number {
 /** Characters per call of String.fromCharCode, well below the engines' limits on arguments. */
 const DECODE_CHUNK = 4096;
 
+/** Arrays of each length below this one, used again and again by decodeAscii. */
+const SHORT_UNITS: readonly number[][] = Array.from({ length: 65 }, (_, n) => new Array(n).fill(0));
+
+/** Characters of bytes that are all below 0x80: the quickest way to short strings. */
+export function decodeAscii(b: Uint8Array, start: number, end: number): string {
+  const units = SHORT_UNITS[end - start];
+  if (units === undefined) {
+    return decodeUtf8(b, start, end);
+  }
+  for (let i = start; i < end; i++) {
+    units[i - start] = b[i] as number;
+  }
+  return String.fromCharCode.apply(null, units);
+}
+
+/** What a byte that is not part of a valid sequence becomes, by its value. */
+export type InvalidByte = (byte: number) => number;
+
 /** Decodes UTF-8; each byte that is not part of a valid sequence becomes U+FFFD. */
-export function decodeUtf8(b: Uint8Array, start = 0, end = b.length): string {
+export function decodeUtf8(
+  b: Uint8Array,
+  start = 0,
+  end = b.length,
+  invalid: InvalidByte = () => 0xfffd,
+): string {
   let s = "";
   let i = start;
   const units: number[] = [];
@@ -273,7 +296,7 @@ export function decodeUtf8(b: Uint8Array, start = 0, end = b.length): string {
       const need = c >= 0xf0 ? 3 : c >= 0xe0 ? 2 : 1;
       const code = decodeSequence(b, i, end, need);
       if (code < 0) {
-        units.push(0xfffd);
+        units.push(invalid(c));
         i++;
       } else {
         if (code >= 0x10000) {

@@ -6,6 +6,7 @@
 import { constraintViolation, syntaxError } from "./db-error.ts";
 import { formatReal, isJsonArray, type Json, quoteJson, unescapeJsonString } from "./json.ts";
 import type { BaseType } from "./types.ts";
+import { utf8Fault } from "./utf8-fault.ts";
 import { parseUuid, type Uuid, ZERO_UUID } from "./uuid.ts";
 
 export type AtomicType = "integer" | "real" | "boolean" | "string" | "uuid";
@@ -39,6 +40,9 @@ export function compareAtoms(a: Atom, b: Atom): number {
 
 /** strcmp() of the UTF-8 forms, which is the order of code points. */
 export function compareText(a: string, b: string): number {
+  if (a === b) {
+    return 0;
+  }
   const n = Math.min(a.length, b.length);
   for (let i = 0; i < n; i++) {
     const x = a.charCodeAt(i);
@@ -285,7 +289,16 @@ function checkReal(x: number, b: BaseType): void {
   throw constraintViolation(rangeText(formatReal(x), text(min), text(max)));
 }
 
+/** What stands for bytes that are not UTF-8, and halves of pairs that were written as escapes. */
+const LONE_SURROGATE = /\p{Surrogate}/u;
+
 function checkString(s: string, b: BaseType): void {
+  if (LONE_SURROGATE.test(s)) {
+    throw constraintViolation(`not a valid UTF-8 string: ${utf8Fault(s)}`);
+  }
+  if (b.minLength === undefined && b.maxLength === undefined) {
+    return;
+  }
   const n = [...s].length;
   if (n < (b.minLength ?? 0)) {
     throw constraintViolation(

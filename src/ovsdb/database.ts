@@ -7,23 +7,34 @@
 
 import { assert, defined } from "../lib/errors.ts";
 import type { Atom } from "./atom.ts";
-import { type Datum, defaultDatum, formatDatum, setDatum } from "./datum.ts";
+import { type Datum, formatDatum, setDatum } from "./datum.ts";
 import { type ColumnSchema, type DbSchema, type TableSchema, UUID_COLUMN } from "./schema.ts";
+import { isScalar } from "./types.ts";
 import { UuidMaker, type Uuid } from "./uuid.ts";
 import type { Rng } from "../lib/env.ts";
 
 export class Row {
   readonly schema: TableSchema;
   readonly uuid: Uuid;
-  readonly version: Uuid;
   /** Values by column index. */
   readonly data: readonly Datum[];
+  /** For Transaction only: strong references to the row, kept in its newest snapshot. */
+  strongRefs = 0;
+  /** Made when somebody asks: of most rows nobody wants to know it. */
+  private madeVersion: Uuid | UuidMaker;
 
-  constructor(schema: TableSchema, uuid: Uuid, version: Uuid, data: readonly Datum[]) {
+  constructor(schema: TableSchema, uuid: Uuid, version: Uuid | UuidMaker, data: readonly Datum[]) {
     this.schema = schema;
     this.uuid = uuid;
-    this.version = version;
+    this.madeVersion = version;
     this.data = data;
+  }
+
+  get version(): Uuid {
+    if (typeof this.madeVersion !== "string") {
+      this.madeVersion = this.madeVersion.version();
+    }
+    return this.madeVersion;
   }
 
   /** The value of a column, which must exist. */
@@ -41,11 +52,12 @@ export class Row {
 
   /** The same row with another value in a column. */
   with(column: ColumnSchema, value: Datum): Row {
-    return new Row(this.schema, this.uuid, this.version, this.data.with(column.index, value));
+    return new Row(this.schema, this.uuid, this.madeVersion, this.data.with(column.index, value));
   }
 
-  withVersion(version: Uuid): Row {
-    return new Row(this.schema, this.uuid, version, this.data);
+  /** The same data as a new version. */
+  renewed(uuids: UuidMaker): Row {
+    return new Row(this.schema, this.uuid, uuids, this.data);
   }
 
   /** The only or first member of a column, or undefined if it is empty. */
@@ -90,22 +102,27 @@ export class Row {
 
 export class Table {
   readonly schema: TableSchema;
+  readonly uuids: UuidMaker;
   readonly rows = new Map<Uuid, Row>();
   /** For each index of the schema, the row that has some values in its columns. */
   readonly indexes: readonly Map<string, Uuid>[];
-  /** Strong references to rows of this table. */
-  readonly strongRefs = new Map<Uuid, number>();
   /** Rows that refer weakly to a row of this table: row -> referring rows with their tables. */
   readonly weakRefs = new Map<Uuid, Map<Uuid, string>>();
 
-  constructor(schema: TableSchema) {
+  constructor(schema: TableSchema, uuids: UuidMaker) {
     this.schema = schema;
+    this.uuids = uuids;
     this.indexes = schema.indexes.map(() => new Map<string, Uuid>());
   }
 }
 
 /** Text that is equal for rows with equal values in some columns. */
 export function rowKey(row: Row, columns: readonly ColumnSchema[]): string {
+  const [only] = columns;
+  if (columns.length === 1 && only !== undefined && isScalar(only.type)) {
+    // As most indexes are: no text need be made.
+    return String(row.at(only).keys[0]);
+  }
   return columns.map((c) => formatDatum(row.at(c), c.type)).join("\0");
 }
 
@@ -131,7 +148,7 @@ export class Database {
     this.uuids = new UuidMaker(rng, (uuid) => this.hasRow(uuid));
     const tables = new Map<string, Table>();
     for (const t of schema.tables.values()) {
-      tables.set(t.name, new Table(t));
+      tables.set(t.name, new Table(t, this.uuids));
     }
     this.tables = tables;
   }
@@ -160,8 +177,7 @@ export class Database {
   }
 
   newRow(schema: TableSchema, uuid: Uuid): Row {
-    const data = schema.columnList.map((c) => defaultDatum(c.type));
-    return new Row(schema, uuid, this.uuids.version(), data);
+    return new Row(schema, uuid, this.uuids, schema.defaults);
   }
 
   /** Calls `listener` after each commit that changed something. */

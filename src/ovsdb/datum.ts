@@ -29,8 +29,11 @@ export interface Datum {
 
 const EMPTY: readonly Atom[] = [];
 
+const EMPTY_SET: Datum = { keys: EMPTY, values: undefined };
+const EMPTY_MAP: Datum = { keys: EMPTY, values: EMPTY };
+
 export function emptyDatum(type: ColumnType): Datum {
-  return { keys: EMPTY, values: type.value === undefined ? undefined : EMPTY };
+  return type.value === undefined ? EMPTY_SET : EMPTY_MAP;
 }
 
 export function defaultDatum(type: ColumnType): Datum {
@@ -53,13 +56,27 @@ export function mapDatum(pairs: Iterable<readonly [Atom, Atom]>): Datum {
 }
 
 export function datumEquals(a: Datum, b: Datum): boolean {
-  const same = (x: readonly Atom[] | undefined, y: readonly Atom[] | undefined) =>
-    x === y || (x?.length === y?.length && x?.every((v, i) => v === y?.[i]) === true);
-  return same(a.keys, b.keys) && same(a.values, b.values);
+  return a === b || (sameAtoms(a.keys, b.keys) && sameAtoms(a.values, b.values));
+}
+
+function sameAtoms(x: readonly Atom[] = EMPTY, y: readonly Atom[] = EMPTY): boolean {
+  if (x.length !== y.length) {
+    return false;
+  }
+  for (let i = 0; i < x.length; i++) {
+    if (x[i] !== y[i]) {
+      return false;
+    }
+  }
+  return true;
 }
 
 export function isDefaultDatum(d: Datum, type: ColumnType): boolean {
-  return datumEquals(d, defaultDatum(type));
+  if (type.min === 0) {
+    return d.keys.length === 0;
+  }
+  const value = type.value === undefined ? undefined : defaultAtom(type.value.type);
+  return d.keys.length === 1 && d.keys[0] === defaultAtom(type.key.type) && d.values?.[0] === value;
 }
 
 /** Order of two datums of one type: by number of members, then members (ovs: compare_3way). */
@@ -80,19 +97,25 @@ export function compareDatums(a: Datum, b: Datum): number {
   return 0;
 }
 
-/** Index of a key, or -1. */
-export function findKey(d: Datum, key: Atom): number {
+/** Index of the first of sorted keys that is not below one. */
+export function lowerBound(keys: readonly Atom[], key: Atom): number {
   let low = 0;
-  let high = d.keys.length;
+  let high = keys.length;
   while (low < high) {
     const mid = (low + high) >>> 1;
-    if (compareAtoms(d.keys[mid] ?? 0n, key) < 0) {
+    if (compareAtoms(keys[mid] ?? 0n, key) < 0) {
       low = mid + 1;
     } else {
       high = mid;
     }
   }
-  return low < d.keys.length && d.keys[low] === key ? low : -1;
+  return low;
+}
+
+/** Index of a key, or -1. */
+export function findKey(d: Datum, key: Atom): number {
+  const i = lowerBound(d.keys, key);
+  return i < d.keys.length && d.keys[i] === key ? i : -1;
 }
 
 /** Value of a key in a map, or undefined. */
@@ -150,15 +173,28 @@ export function excludesAll(a: Datum, b: Datum): boolean {
   });
 }
 
-/** Sorts; a duplicate key is an error with a text of its own. */
-function sortPairs(pairs: (readonly [Atom, Atom | undefined])[], isMap: boolean): Datum | string {
-  pairs.sort((a, b) => compareAtoms(a[0], b[0]));
-  for (let i = 1; i < pairs.length; i++) {
-    if (pairs[i]?.[0] === pairs[i - 1]?.[0]) {
-      return isMap ? "map contains duplicate key" : "set contains duplicate";
+/** True if each atom is greater than the one before. */
+function isAscending(keys: readonly Atom[]): boolean {
+  for (let i = 1; i < keys.length; i++) {
+    if (compareAtoms(keys[i - 1] ?? 0n, keys[i] ?? 0n) >= 0) {
+      return false;
     }
   }
-  return fromPairs(pairs, isMap);
+  return true;
+}
+
+/** A datum of keys in any order; a duplicate one is an error with a text of its own. */
+function sortedDatum(keys: readonly Atom[], values: readonly Atom[] | undefined): Datum | string {
+  if (isAscending(keys)) {
+    return { keys, values };
+  }
+  const pairs = pairsOf({ keys, values }).sort((a, b) => compareAtoms(a[0], b[0]));
+  const isMap = values !== undefined;
+  const sorted = fromPairs(pairs, isMap);
+  if (isAscending(sorted.keys)) {
+    return sorted;
+  }
+  return isMap ? "map contains duplicate key" : "set contains duplicate";
 }
 
 /** Members of a set or map in JSON; undefined if the JSON is a single atom. */
@@ -195,18 +231,22 @@ export function datumFromJson(json: Json, type: ColumnType, symbols?: SymbolTabl
   if (members === undefined) {
     return { keys: [atomFromJson(json, type.key, symbols)], values: undefined };
   }
-  const value = type.value;
-  const pairs = members.map((m): readonly [Atom, Atom | undefined] => {
-    if (value === undefined) {
-      return [atomFromJson(m, type.key, symbols), undefined];
+  const { key, value } = type;
+  const keys = new Array<Atom>(members.length);
+  const values = value === undefined ? undefined : new Array<Atom>(members.length);
+  for (let i = 0; i < keys.length; i++) {
+    const m = members[i] ?? null;
+    if (value === undefined || values === undefined) {
+      keys[i] = atomFromJson(m, key, symbols);
+      continue;
     }
     if (!isJsonArray(m) || m.length !== 2) {
       throw syntaxError(m, "expected 2-element array");
     }
-    const [k = null, v = null] = m;
-    return [atomFromJson(k, type.key, symbols), atomFromJson(v, value, symbols)];
-  });
-  const datum = sortPairs(pairs, value !== undefined);
+    keys[i] = atomFromJson(m[0] ?? null, key, symbols);
+    values[i] = atomFromJson(m[1] ?? null, value, symbols);
+  }
+  const datum = keys.length === 0 ? emptyDatum(type) : sortedDatum(keys, values);
   if (typeof datum === "string") {
     throw new DbError("ovsdb error", datum);
   }
@@ -383,7 +423,8 @@ export function datumFromText(s: string, type: ColumnType, symbols?: SymbolTable
   if (n > type.max) {
     throw new TokenError(`${s}: ${n} ${unit} specified but the maximum number is ${type.max}`);
   }
-  const datum = sortPairs(pairs, isMap);
+  const { keys, values } = fromPairs(pairs, isMap);
+  const datum = sortedDatum(keys, values);
   if (typeof datum === "string") {
     throw new TokenError(
       `${s}: ${isMap ? "map contains duplicate key" : "set contains duplicate value"}`,

@@ -1,209 +1,18 @@
 // A database in a file: its first record is the schema, each further one a transaction.
 //
-// Transactions are stored as differences: of a column that can hold several members, only those
-// that came or went; of pairs with a new value, the new value. A transaction is acknowledged only
-// after its record was appended, and a record that is not whole is ignored when the file is opened,
-// so a crash at any byte loses nothing that was acknowledged. References: ovsdb(5); ovs:
-// ovsdb/file.c, ovsdb/ovsdb-server.c (what it does with a damaged file).
+// A transaction is acknowledged only after its record was appended, and a record that is not whole
+// is ignored when the file is opened, so a crash at any byte loses nothing that was acknowledged.
+// References: ovsdb(5); ovs: ovsdb/file.c, ovsdb/ovsdb-server.c (what it does with a damaged file).
 
 import type { Clock, FileSystem, Rng } from "../lib/env.ts";
 import { concatBytes } from "../lib/bytes.ts";
-import type { Atom } from "./atom.ts";
-import { Database, type Row, type RowChange } from "./database.ts";
-import {
-  type Datum,
-  datumEquals,
-  datumFromJson,
-  datumToJson,
-  findKey,
-  isDefaultDatum,
-  mapDatum,
-  relaxedType,
-  setDatum,
-} from "./datum.ts";
-import { catchDbError, DbError, syntaxError } from "./db-error.ts";
+import { Database, type RowChange } from "./database.ts";
+import { isDefaultDatum } from "./datum.ts";
+import { catchDbError, DbError } from "./db-error.ts";
 import { CLUSTERED_MAGIC, DbLogReader, encodeRecord, fileMagic } from "./db-log.ts";
-import { isJsonObject, type Json, type JsonObject } from "./json.ts";
-import { type DbSchema, schemaFromJson, schemaToJson, type TableSchema } from "./schema.ts";
-import { Transaction } from "./transaction.ts";
-import type { ColumnType } from "./types.ts";
-import { parseUuid } from "./uuid.ts";
-
-/** What turns `old` into `now`, as the file stores it (ovs: ovsdb_datum_diff). */
-export function datumDiff(old: Datum, now: Datum, type: ColumnType): Datum {
-  if (type.max === 1) {
-    return now;
-  }
-  if (type.value === undefined) {
-    const gone = old.keys.filter((k) => findKey(now, k) < 0);
-    const added = now.keys.filter((k) => findKey(old, k) < 0);
-    return setDatum([...gone, ...added]);
-  }
-  const pairs: (readonly [Atom, Atom])[] = [];
-  for (const [i, k] of old.keys.entries()) {
-    if (findKey(now, k) < 0) {
-      pairs.push([k, old.values?.[i] ?? ""]);
-    }
-  }
-  for (const [i, k] of now.keys.entries()) {
-    const before = old.values?.[findKey(old, k)];
-    const value = now.values?.[i] ?? "";
-    if (before !== value) {
-      pairs.push([k, value]);
-    }
-  }
-  return mapDatum(pairs);
-}
-
-/** Undoes datumDiff: what `old` becomes by a stored difference. */
-export function applyDatumDiff(old: Datum, diff: Datum, type: ColumnType): Datum {
-  if (type.max === 1) {
-    return diff;
-  }
-  if (type.value === undefined) {
-    return datumDiff(old, diff, type);
-  }
-  const pairs = new Map(old.keys.map((k, i) => [k, old.values?.[i] ?? ""] as const));
-  for (const [i, k] of diff.keys.entries()) {
-    const value = diff.values?.[i] ?? "";
-    if (pairs.get(k) === value) {
-      pairs.delete(k);
-    } else {
-      pairs.set(k, value);
-    }
-  }
-  return mapDatum(pairs);
-}
-
-function rowToJson(old: Row | undefined, now: Row): JsonObject | undefined {
-  const members: Record<string, Json> = {};
-  for (const column of now.schema.columnList) {
-    const value = now.at(column);
-    const { type } = column;
-    if (!column.persistent) {
-      continue;
-    }
-    if (old === undefined) {
-      if (!isDefaultDatum(value, type)) {
-        members[column.name] = datumToJson(value, type);
-      }
-    } else if (!datumEquals(old.at(column), value)) {
-      members[column.name] = datumToJson(datumDiff(old.at(column), value, type), type);
-    }
-  }
-  return old !== undefined && Object.keys(members).length === 0 ? undefined : members;
-}
-
-/** A record of changes; undefined if nothing of them is to be stored. */
-export function changesToJson(
-  changes: readonly RowChange[],
-  comment: string,
-  dateMs: number,
-): JsonObject | undefined {
-  const tables: Record<string, Record<string, Json>> = {};
-  for (const { table, old, new: now } of changes) {
-    const row = now === undefined ? null : rowToJson(old, now);
-    const uuid = now?.uuid ?? old?.uuid;
-    if (row !== undefined && uuid !== undefined) {
-      const rows = tables[table.name] ?? {};
-      rows[uuid] = row;
-      tables[table.name] = rows;
-    }
-  }
-  if (Object.keys(tables).length === 0 && comment === "") {
-    return undefined;
-  }
-  return {
-    ...tables,
-    ...(comment === "" ? {} : { _comment: comment }),
-    _is_diff: true,
-    _date: BigInt(Math.floor(dateMs)),
-  };
-}
-
-/** The whole database as one record. */
-function contentToJson(db: Database, comment: string, dateMs: number): JsonObject {
-  const changes: RowChange[] = [];
-  for (const t of db.tables.values()) {
-    for (const row of t.rows.values()) {
-      changes.push({ table: t.schema, old: undefined, new: row });
-    }
-  }
-  return changesToJson(changes, comment, dateMs) ?? { _date: BigInt(Math.floor(dateMs)) };
-}
-
-function loadRow(
-  txn: Transaction,
-  table: TableSchema,
-  rows: JsonObject,
-  uuidText: string,
-  isDiff: boolean,
-): void {
-  const json = rows[uuidText] ?? null;
-  const uuid = parseUuid(uuidText);
-  if (uuid === undefined) {
-    throw syntaxError(rows, `"${uuidText}" is not a valid UUID`);
-  }
-  let row = txn.row(table.name, uuid);
-  if (json === null) {
-    if (row === undefined) {
-      throw new DbError("syntax error", `transaction deletes row ${uuid} that does not exist`);
-    }
-    txn.delete(table.name, uuid);
-    return;
-  }
-  if (!isJsonObject(json)) {
-    throw syntaxError(json, "row must be JSON object");
-  }
-  row ??= txn.insert(table.name, uuid);
-  for (const [name, value] of Object.entries(json)) {
-    const column = table.columns.get(name);
-    if (column === undefined) {
-      throw syntaxError(json, `No column ${name} in table ${table.name}.`, "unknown column");
-    }
-    const old = row.at(column);
-    // The difference of two sets may be smaller than a set may be.
-    const type = isDiff ? relaxedType(column.type) : column.type;
-    const datum = datumFromJson(value, type);
-    const isChange = isDiff && !isDefaultDatum(old, column.type);
-    const next = isChange ? applyDatumDiff(old, datum, column.type) : datum;
-    if (isChange && (next.keys.length < column.type.min || next.keys.length > column.type.max)) {
-      throw new DbError("ovsdb error", "Datum crated by diff has size error");
-    }
-    txn.set(table.name, uuid, name, next);
-  }
-}
-
-/** What a record says about itself (ovs: ovsdb_file_txn_from_json). */
-function isAnnotation(name: string, value: Json): boolean {
-  return (
-    name === "_comment" ||
-    (name === "_date" && typeof value === "bigint") ||
-    (name === "_is_diff" && typeof value === "boolean")
-  );
-}
-
-/** Applies one record; throws DbError and changes nothing if it cannot be applied. */
-export function applyRecord(db: Database, json: JsonObject): void {
-  const txn = new Transaction(db);
-  const isDiff = json._is_diff === true;
-  for (const [name, rows] of Object.entries(json)) {
-    const table = db.schema.tables.get(name);
-    if (table === undefined) {
-      if (isAnnotation(name, rows)) {
-        continue;
-      }
-      throw syntaxError(json, `No table named ${name}.`, "unknown table");
-    }
-    if (!isJsonObject(rows)) {
-      throw syntaxError(rows, "object expected");
-    }
-    for (const uuid of Object.keys(rows)) {
-      loadRow(txn, table, rows, uuid, isDiff);
-    }
-  }
-  txn.commit();
-}
+import { applyRecord, changesToJson, contentToJson } from "./db-record.ts";
+import { type DbSchema, schemaFromJson, schemaToJson } from "./schema.ts";
+import type { Transaction } from "./transaction.ts";
 
 export interface LoadedDatabase {
   readonly db: Database;
@@ -233,7 +42,7 @@ function readSchema(bytes: Uint8Array, name: string): { schema: DbSchema; reader
   if (first === undefined) {
     throw new DbError("I/O error", `${name}: database file contains no schema`);
   }
-  return { schema: schemaFromJson(first), reader };
+  return { schema: schemaFromJson(first.whole()), reader };
 }
 
 /** The schema of a database file; throws DbError if it is none. */

@@ -5,9 +5,11 @@
 // record before: `offset` says where that is, and writing goes on there. Files of clustered
 // databases have another magic word. Reference: ovsdb(5) "File Formats"; ovs: ovsdb/log.c.
 
-import { concatBytes, decodeLatin1, decodeUtf8, encodeUtf8 } from "../lib/bytes.ts";
+import { concatBytes, decodeLatin1, encodeUtf8 } from "../lib/bytes.ts";
+import { defined } from "../lib/errors.ts";
 import { DbError } from "./db-error.ts";
-import { formatJson, isJsonObject, type JsonObject, JsonSyntaxError, parseJson } from "./json.ts";
+import { formatJson, type Json, type JsonObject } from "./json.ts";
+import { JsonReader, JsonSyntaxError } from "./json-parse.ts";
 import { sha1Hex } from "./sha1.ts";
 
 export const STANDALONE_MAGIC = "JSON";
@@ -55,6 +57,49 @@ export function fileMagic(bytes: Uint8Array): string | undefined {
   return parseHeader(headerLine(bytes, 0))?.magic;
 }
 
+/** A record whose members were found but not yet read; of equal names the last counts. */
+export class LogRecord {
+  readonly reader: JsonReader;
+  private readonly start: number;
+  private readonly offsets: ReadonlyMap<string, number>;
+
+  /** The reader stands at an object; throws JsonSyntaxError if that and what follows is none. */
+  constructor(reader: JsonReader) {
+    this.reader = reader;
+    this.start = reader.offset;
+    const offsets = new Map<string, number>();
+    reader.members((name) => {
+      offsets.set(name, reader.offset);
+      reader.skip();
+    });
+    reader.finish();
+    this.offsets = offsets;
+  }
+
+  names(): Iterable<string> {
+    return this.offsets.keys();
+  }
+
+  /** Puts the reader before the value of a member, which must exist. */
+  at(name: string): void {
+    this.reader.seek(defined(this.offsets.get(name)));
+  }
+
+  /** The value of a member, null if there is none. */
+  get(name: string): Json {
+    if (!this.offsets.has(name)) {
+      return null;
+    }
+    this.at(name);
+    return this.reader.next();
+  }
+
+  whole(): Json {
+    this.reader.seek(this.start);
+    return this.reader.next();
+  }
+}
+
 /** Reads one record after another; throws DbError at the first that is not whole and right. */
 export class DbLogReader {
   private readonly bytes: Uint8Array;
@@ -62,6 +107,8 @@ export class DbLogReader {
   /** Where the next record starts: everything before it is good. */
   offset = 0;
   private previous = 0;
+  /** Short strings that all records share. */
+  private readonly pool: string[] = [];
 
   constructor(bytes: Uint8Array, name: string) {
     this.bytes = bytes;
@@ -69,7 +116,7 @@ export class DbLogReader {
   }
 
   /** The next record, or undefined at the end. */
-  read(): JsonObject | undefined {
+  read(): LogRecord | undefined {
     if (this.offset >= this.bytes.length) {
       return undefined;
     }
@@ -100,10 +147,10 @@ export class DbLogReader {
         `${where} have SHA-1 hash ${actual} but should have hash ${header.sha1}`,
       );
     }
-    const json = parseRecord(decodeUtf8(this.bytes, start, end), where);
+    const record = readRecord(new JsonReader(this.bytes, start, end, this.pool), where);
     this.previous = offset;
     this.offset = end;
-    return json;
+    return record;
   }
 
   /** Takes the record just read out of the good part of the file. */
@@ -112,12 +159,12 @@ export class DbLogReader {
   }
 }
 
-function parseRecord(text: string, where: string): JsonObject {
+function readRecord(reader: JsonReader, where: string): LogRecord {
   try {
-    const json = parseJson(text);
-    if (isJsonObject(json)) {
-      return json;
+    if (reader.atObject()) {
+      return new LogRecord(reader);
     }
+    reader.document();
   } catch (e) {
     if (e instanceof JsonSyntaxError) {
       throw new DbError("syntax error", `${where} are not valid JSON (${e.message})`);

@@ -42,183 +42,74 @@ export function jsonTypeName(j: Json): string {
   }
 }
 
-export class JsonSyntaxError extends Error {
-  readonly offset: number;
+/** A double this small is none that strtod() accepts without complaint. */
+const REAL_MIN = 2.2250738585072014e-308;
+const UINT64_MAX = 2n ** 64n - 1n;
+const EXPONENT_MAX = 2 ** 31 - 1;
 
-  constructor(message: string, offset: number) {
-    super(message);
-    this.offset = offset;
+/** Why a text of the characters of numbers is none; undefined if it is one. */
+function numberFault(text: string): string | undefined {
+  const m = /^-?(0(?!\d)|[1-9]\d*)?(\.\d*)?([eE][+-]?\d*)?/.exec(text);
+  const [all = "", whole, fraction, exponent] = m ?? [];
+  if (whole === undefined) {
+    return /^-?0/.test(text) ? "leading zeros not allowed" : "'-' must be followed by digit";
   }
+  if (fraction === ".") {
+    return "decimal point must be followed by digit";
+  }
+  if (exponent !== undefined && !/\d/.test(exponent)) {
+    return "exponent must contain at least one digit";
+  }
+  if (Math.abs(Number(exponent?.slice(1) ?? 0)) > EXPONENT_MAX) {
+    return "exponent outside valid range";
+  }
+  return all.length < text.length ? "syntax error in number" : undefined;
 }
 
-const WHITE = /[ \t\n\r]/;
-const NUMBER = /-?(?:0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?/y;
-
-class Parser {
-  private readonly text: string;
-  private pos = 0;
-
-  constructor(text: string) {
-    this.text = text;
-  }
-
-  document(): Json {
-    const value = this.value(0);
-    this.space();
-    if (this.pos < this.text.length) {
-      throw this.error("trailing garbage at end of input");
-    }
-    return value;
-  }
-
-  private error(message: string): JsonSyntaxError {
-    return new JsonSyntaxError(message, this.pos);
-  }
-
-  private space(): void {
-    while (this.pos < this.text.length && WHITE.test(this.text[this.pos] ?? "")) {
-      this.pos++;
+/** The integer that a number is, if it is one that 64 bits hold. */
+function integerOf(text: string): bigint | undefined {
+  const [, sign, whole = "", fraction = "", exponent = "0"] =
+    /^(-?)(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d+))?$/.exec(text) ?? [];
+  let significand = 0n;
+  let pow10 = Number(exponent);
+  for (const [i, digit] of [...whole, ...fraction].entries()) {
+    const inFraction = i >= whole.length;
+    if (significand <= UINT64_MAX / 10n) {
+      // The last digit may be one too many: then OVS keeps what is left in 64 bits.
+      significand = BigInt.asUintN(64, significand * 10n + BigInt(digit));
+      pow10 -= inFraction ? 1 : 0;
+    } else if (digit !== "0") {
+      return undefined;
+    } else {
+      pow10 += inFraction ? 0 : 1;
     }
   }
-
-  private value(depth: number): Json {
-    if (depth > JSON_DEPTH_MAX) {
-      throw this.error("input exceeds maximum nesting depth 1000");
-    }
-    this.space();
-    switch (this.text[this.pos]) {
-      case undefined:
-        throw this.error("unexpected end of input");
-      case "{":
-        return this.object(depth);
-      case "[":
-        return this.array(depth);
-      case '"':
-        return this.string();
-      case "t":
-        return this.keyword("true", true);
-      case "f":
-        return this.keyword("false", false);
-      case "n":
-        return this.keyword("null", null);
-      default:
-        return this.number();
-    }
+  if (significand === 0n) {
+    return 0n;
   }
-
-  private keyword(word: string, value: Json): Json {
-    if (!this.text.startsWith(word, this.pos)) {
-      throw this.error("invalid keyword");
-    }
-    this.pos += word.length;
-    return value;
+  for (; pow10 > 0 && significand < UINT64_MAX / 10n; pow10--) {
+    significand *= 10n;
   }
-
-  private number(): Json {
-    NUMBER.lastIndex = this.pos;
-    const m = NUMBER.exec(this.text);
-    if (m === null) {
-      throw this.error("syntax error beginning of token");
-    }
-    this.pos += m[0].length;
-    return jsonNumber(m[0]);
+  for (; pow10 < 0 && significand % 10n === 0n; pow10++) {
+    significand /= 10n;
   }
-
-  private string(): string {
-    const start = this.pos + 1;
-    let end = start;
-    while (end < this.text.length && this.text[end] !== '"') {
-      const c = this.text[end] ?? "";
-      if (c < " ") {
-        throw this.error(`U+${hex4(c)} must be escaped in quoted string`);
-      }
-      end += this.text[end] === "\\" ? 2 : 1;
-    }
-    if (end >= this.text.length) {
-      throw this.error("unexpected end of input in quoted string");
-    }
-    const body = unescapeJsonString(this.text.slice(start, end));
-    if ("error" in body) {
-      throw this.error(body.error);
-    }
-    this.pos = end + 1;
-    return body.value;
-  }
-
-  private array(depth: number): Json {
-    const items: Json[] = [];
-    this.pos++;
-    this.space();
-    if (this.text[this.pos] === "]") {
-      this.pos++;
-      return items;
-    }
-    for (;;) {
-      items.push(this.value(depth + 1));
-      this.space();
-      const c = this.text[this.pos];
-      if (c !== "," && c !== "]") {
-        throw this.error("syntax error expecting ',' or ']'");
-      }
-      this.pos++;
-      if (c === "]") {
-        return items;
-      }
-    }
-  }
-
-  private object(depth: number): Json {
-    const members: [string, Json][] = [];
-    this.pos++;
-    this.space();
-    if (this.text[this.pos] === "}") {
-      this.pos++;
-      return {};
-    }
-    for (;;) {
-      this.space();
-      if (this.text[this.pos] !== '"') {
-        throw this.error("syntax error parsing object expecting string");
-      }
-      const key = this.string();
-      this.space();
-      if (this.text[this.pos] !== ":") {
-        throw this.error("syntax error parsing object expecting ':'");
-      }
-      this.pos++;
-      members.push([key, this.value(depth + 1)]);
-      this.space();
-      const c = this.text[this.pos];
-      if (c !== "," && c !== "}") {
-        throw this.error("syntax error expecting '}' or ','");
-      }
-      this.pos++;
-      if (c === "}") {
-        // Object.fromEntries() makes even "__proto__" an ordinary member.
-        return Object.fromEntries(members);
-      }
-    }
-  }
+  const n = sign === "-" ? -significand : significand;
+  return pow10 === 0 && n >= INT64_MIN && n <= INT64_MAX ? n : undefined;
 }
 
-/** An integer if the number is one within 64 bits, else a real (ovs: json_lex_number). */
-export function jsonNumber(text: string): Json {
-  if (/^-?\d+$/.test(text)) {
-    const n = BigInt(text);
-    if (n >= INT64_MIN && n <= INT64_MAX) {
-      return n;
-    }
+/** An integer if the number is one within 64 bits, else a real; a string tells what is wrong. */
+export function jsonNumber(text: string): bigint | number | string {
+  const fault = numberFault(text);
+  if (fault !== undefined) {
+    return fault;
+  }
+  const n = integerOf(text);
+  if (n !== undefined) {
+    return n;
   }
   const real = Number(text);
-  if (Number.isInteger(real) && Math.abs(real) < 2 ** 63) {
-    return BigInt(real);
-  }
-  return real === 0 ? 0 : real;
-}
-
-/** Parses a whole text; throws JsonSyntaxError. */
-export function parseJson(text: string): Json {
-  return new Parser(text).document();
+  const tiny = real !== 0 && Math.abs(real) < REAL_MIN;
+  return !Number.isFinite(real) || tiny ? "number outside valid range" : real === 0 ? 0 : real;
 }
 
 const ESCAPES: Readonly<Record<string, string>> = {
@@ -232,27 +123,35 @@ const ESCAPES: Readonly<Record<string, string>> = {
   t: "\t",
 };
 
-/** What a `\u` escape at `i` (after the backslash) stands for and how many characters it takes. */
-function unicodeEscape(s: string, i: number): { char: string; used: number } | { error: string } {
-  const hex = s.slice(i + 1, i + 5);
+/** The number that four hex digits are, or what is wrong with them. */
+function fourHex(s: string, i: number): number | string {
+  const hex = s.slice(i, i + 4);
   if (hex.length < 4) {
-    return { error: "quoted string ends within \\u escape" };
+    return "quoted string ends within \\u escape";
   }
   if (!/^[0-9a-fA-F]{4}$/.test(hex)) {
-    return { error: "malformed \\u escape" };
+    return "malformed \\u escape";
   }
-  const unit = Number.parseInt(hex, 16);
-  if (unit === 0) {
-    return { error: "null bytes not supported in quoted strings" };
+  return Number.parseInt(hex, 16) || "null bytes not supported in quoted strings";
+}
+
+/** What a `\u` escape at `i` (after the backslash) stands for and how many characters it takes. */
+function unicodeEscape(s: string, i: number): { char: string; used: number } | { error: string } {
+  const unit = fourHex(s, i + 1);
+  if (typeof unit === "string") {
+    return { error: unit };
   }
-  if (unit < 0xd800 || unit > 0xdfff) {
+  if (unit < 0xd800 || unit > 0xdbff) {
     return { char: String.fromCharCode(unit), used: 5 };
   }
-  const low = /^\\u([0-9a-fA-F]{4})/.exec(s.slice(i + 5));
-  if (unit > 0xdbff || low === null) {
+  if (s.slice(i + 5, i + 7) !== "\\u") {
     return { error: "malformed escaped surrogate pair" };
   }
-  const second = Number.parseInt(low[1] ?? "", 16);
+  const low = fourHex(s, i + 7);
+  if (typeof low === "string") {
+    return { error: low };
+  }
+  const second = low;
   if (second < 0xdc00 || second > 0xdfff) {
     return { error: "second half of escaped surrogate pair is not trailing surrogate" };
   }

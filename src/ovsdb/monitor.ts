@@ -8,8 +8,8 @@
 
 import { type Condition, conditionFromJson, matchesAny } from "./condition.ts";
 import type { Database, Row, RowChange } from "./database.ts";
-import { datumDiff } from "./db-file.ts";
 import { datumEquals, datumToJson, isDefaultDatum } from "./datum.ts";
+import { datumDiff } from "./datum-diff.ts";
 import { syntaxError } from "./db-error.ts";
 import { isJsonArray, isJsonObject, type Json, type JsonObject } from "./json.ts";
 import { isArray, isBoolean, isObject, Members } from "./members.ts";

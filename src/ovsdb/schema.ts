@@ -4,6 +4,7 @@
 // a row here, not columns. References: RFC 7047 §3.2; ovs: ovsdb/ovsdb.c, ovsdb/table.c,
 // ovsdb/column.c.
 
+import { type Datum, defaultDatum } from "./datum.ts";
 import { syntaxError } from "./db-error.ts";
 import { isJsonArray, type Json, type JsonObject } from "./json.ts";
 import { isArray, isBoolean, isId, isInteger, isObject, isString, Members } from "./members.ts";
@@ -18,6 +19,8 @@ export interface ColumnSchema {
   readonly persistent: boolean;
   /** Position in a row's data. */
   readonly index: number;
+  /** What a new row has. */
+  readonly initial: Datum;
 }
 
 export interface TableSchema {
@@ -25,6 +28,11 @@ export interface TableSchema {
   readonly columns: ReadonlyMap<string, ColumnSchema>;
   /** The same in order of their positions. */
   readonly columnList: readonly ColumnSchema[];
+  /** The data of a new row. */
+  readonly defaults: readonly Datum[];
+  /** Columns that refer to rows, strongly and weakly. */
+  readonly strongColumns: readonly ColumnSchema[];
+  readonly weakColumns: readonly ColumnSchema[];
   readonly mutable: boolean;
   /** Infinity if unlimited. */
   readonly maxRows: number;
@@ -50,6 +58,7 @@ export const UUID_COLUMN: ColumnSchema = {
   mutable: false,
   persistent: true,
   index: -1,
+  initial: defaultDatum(UUID_TYPE),
 };
 export const VERSION_COLUMN: ColumnSchema = { ...UUID_COLUMN, name: "_version", index: -2 };
 
@@ -80,7 +89,8 @@ function columnFromJson(name: string, json: Json, index: number): ColumnSchema {
   const parsed = columnTypeFromJson(type);
   // Weak references must be able to vanish with the rows to which they refer.
   const weak = parsed.key.refType === "weak" || parsed.value?.refType === "weak";
-  return { name, type: parsed, mutable: mutable || weak, persistent: !ephemeral, index };
+  const initial = defaultDatum(parsed);
+  return { name, type: parsed, mutable: mutable || weak, persistent: !ephemeral, index, initial };
 }
 
 function checkName(json: Json, name: string): void {
@@ -117,6 +127,21 @@ function columnSet(
   return set;
 }
 
+/** What a table knows of its columns. */
+function columnLists(columnList: readonly ColumnSchema[]) {
+  const refers = (target: typeof strongRefTable) =>
+    columnList.filter(
+      ({ type }) => target(type.key) !== undefined || target(type.value) !== undefined,
+    );
+  return {
+    columns: new Map(columnList.map((c) => [c.name, c])),
+    columnList,
+    defaults: columnList.map((c) => c.initial),
+    strongColumns: refers(strongRefTable),
+    weakColumns: refers(weakRefTable),
+  };
+}
+
 function tableFromJson(name: string, json: Json): TableSchema {
   const m = new Members(json, `table schema for table ${name}`);
   const columnsJson = m.required("columns", isObject);
@@ -150,8 +175,7 @@ function tableFromJson(name: string, json: Json): TableSchema {
   });
   return {
     name,
-    columns,
-    columnList: [...columns.values()],
+    ...columnLists([...columns.values()]),
     mutable,
     maxRows: maxRows === undefined ? Number.POSITIVE_INFINITY : Number(maxRows),
     isRoot,
@@ -193,7 +217,7 @@ function withPersistent(table: TableSchema, keep: ReadonlySet<ColumnSchema>): Ta
     return table;
   }
   const columnList = table.columnList.map((c) => (keep.has(c) ? { ...c, persistent: true } : c));
-  return { ...table, columnList, columns: new Map(columnList.map((c) => [c.name, c])) };
+  return { ...table, ...columnLists(columnList) };
 }
 
 /** Throws DbError. */

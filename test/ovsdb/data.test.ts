@@ -115,8 +115,8 @@ describe("JSON", () => {
     fc.assert(
       fc.property(fc.jsonValue({ noUnicodeString: false }), (j) => {
         const text = JSON.stringify(j);
-        // NUL is no character that OVS can hold.
-        fc.pre(!text.includes("\\u0000"));
+        // NUL is no character that OVS can hold, and the smallest reals are out of its range.
+        fc.pre(!text.includes("\\u0000") && !/e-3[0-9]{2}/.test(text));
         const plain = (x: O.Json): unknown =>
           typeof x === "bigint"
             ? Number(x)
