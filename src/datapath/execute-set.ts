@@ -22,7 +22,14 @@ import {
 import { MPLS } from "../packet/mpls.ts";
 import { NSH, setNsh } from "../packet/nsh.ts";
 import { NO_OFS, type PacketBuf } from "../packet/packet.ts";
-import { ODP_KEYS, type OdpKeyAttr, type OdpWordsName, odpWord, TNL_WORDS } from "./odp-action.ts";
+import {
+  NSH_WORDS,
+  ODP_KEYS,
+  type OdpKeyAttr,
+  odpWord,
+  type OdpWordsName,
+  TNL_WORDS,
+} from "./odp-key-table.ts";
 
 const ONES: Readonly<Record<string, Uint32Array>> = Object.fromEntries(
   Object.values(ODP_KEYS).map((d) => [d.attr, new Uint32Array(d.words).fill(0xffffffff)]),
@@ -48,10 +55,6 @@ const W = {
   ndTarget: odpWord("nd", "target"),
   ndSll: odpWord("nd", "sll"),
   ndTll: odpWord("nd", "tll"),
-  nshFlags: odpWord("nsh", "flags"),
-  nshTtl: odpWord("nsh", "ttl"),
-  nshPath: odpWord("nsh", "path_hdr"),
-  nshC1: odpWord("nsh", "c1"),
 } as const;
 
 /** set(KEY) with a whole key. */
@@ -136,10 +139,10 @@ function hasL3(p: PacketBuf, bytes: number): boolean {
 
 function nshFields(w: Uint32Array) {
   return {
-    flags: w[W.nshFlags] as number,
-    ttl: w[W.nshTtl] as number,
-    pathHdr: w[W.nshPath] as number,
-    context: w.subarray(W.nshC1, W.nshC1 + 4),
+    flags: w[NSH_WORDS.flags] as number,
+    ttl: w[NSH_WORDS.ttl] as number,
+    pathHdr: w[NSH_WORDS.path] as number,
+    context: w.subarray(NSH_WORDS.c1, NSH_WORDS.c1 + 4),
   };
 }
 

@@ -19,7 +19,8 @@ import { ethPopVlan, ethPushVlan } from "../packet/vlan.ts";
 import type { CtAction } from "./ct-provider.ts";
 import { DROP_ACTION_COUNTERS, type DpCounters, type DpLosses } from "./dp-counters.ts";
 import { executeSet, executeSetMasked } from "./execute-set.ts";
-import { type OdpAction, odpWord } from "./odp-action.ts";
+import type { OdpAction } from "./odp-action.ts";
+import { NSH_WORDS } from "./odp-key-table.ts";
 import { PacketBatch } from "./packet-batch.ts";
 
 /** Actions nested in actions that are followed; deeper ones drop the packet. */
@@ -275,28 +276,19 @@ export function packetHash(p: PacketBuf, alg: "l4" | "sym_l4", basis: number): n
   return alg === "l4" ? flowHash5tuple(key, basis) : flowHashSymmetricL3l4(key, basis, false);
 }
 
-const NSH_W = {
-  flags: odpWord("nsh", "flags"),
-  ttl: odpWord("nsh", "ttl"),
-  mdtype: odpWord("nsh", "mdtype"),
-  np: odpWord("nsh", "np"),
-  path: odpWord("nsh", "path_hdr"),
-  c1: odpWord("nsh", "c1"),
-} as const;
-
 /** The bytes that push_nsh puts in front (ovs: odp_nsh_hdr_from_attr). */
 export function nshHeader(key: Uint32Array, md2: Uint8Array | null): Uint8Array {
-  const mdType = key[NSH_W.mdtype] as number;
+  const mdType = key[NSH_WORDS.mdtype] as number;
   const bytes =
     mdType === NSH.MD_TYPE1 ? NSH.MD1_BYTES : NSH.BASE_BYTES + (md2 === null ? 0 : md2.length);
   const b = new Uint8Array(bytes);
-  putU16(b, 0, nshFirstWord(key[NSH_W.flags] as number, key[NSH_W.ttl] as number, bytes));
+  putU16(b, 0, nshFirstWord(key[NSH_WORDS.flags] as number, key[NSH_WORDS.ttl] as number, bytes));
   b[NSH.MD_TYPE] = mdType;
-  b[NSH.NEXT_PROTO] = key[NSH_W.np] as number;
-  putU32(b, NSH.PATH_HDR, key[NSH_W.path] as number);
+  b[NSH.NEXT_PROTO] = key[NSH_WORDS.np] as number;
+  putU32(b, NSH.PATH_HDR, key[NSH_WORDS.path] as number);
   if (mdType === NSH.MD_TYPE1) {
     for (let i = 0; i < 4; i++) {
-      putU32(b, NSH.CONTEXT + 4 * i, key[NSH_W.c1 + i] as number);
+      putU32(b, NSH.CONTEXT + 4 * i, key[NSH_WORDS.c1 + i] as number);
     }
   } else if (md2 !== null) {
     b.set(md2, NSH.BASE_BYTES);

@@ -16,6 +16,7 @@ export * from "./faulty-netdev.ts";
 export { MEGAFLOWS_MAX } from "./flow-cache.ts";
 export type { FlowCounters, Megaflow } from "./megaflow.ts";
 export * from "./odp-action.ts";
+export * from "./odp-key-table.ts";
 export * from "./odp-key.ts";
 export * from "./odp-text.ts";
 export * from "./odp-text-actions.ts";

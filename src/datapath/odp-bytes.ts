@@ -4,13 +4,8 @@
 // seen: a resubmit beyond 64 kB of actions is refused.
 // ovs: lib/netlink.h NLA_HDRLEN, NLA_ALIGN; include/linux/openvswitch.h.
 
-import {
-  ODP_KEYS,
-  type OdpAction,
-  type OdpKeyAttr,
-  type OdpTunnel,
-  type TunnelAttr,
-} from "./odp-action.ts";
+import type { OdpAction } from "./odp-action.ts";
+import { ODP_KEYS, type OdpKeyAttr, type OdpTunnel, type TunnelAttr } from "./odp-key-table.ts";
 
 const HDR = 4;
 /** Sizes of the structures that actions carry. */

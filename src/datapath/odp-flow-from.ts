@@ -20,7 +20,7 @@ import {
 import { type FlowKey, get, getU, K } from "../flow/flow-key.ts";
 import { VLAN_HEADER_COUNT } from "../flow/slots.ts";
 import { countMplsLabels, ETH_TYPE, isEthTypeMpls, isEthTypeVlan } from "../flow/vlan-mpls.ts";
-import type { OdpKeyAttr, OdpWordsName } from "./odp-action.ts";
+import type { OdpKeyAttr, OdpWordsName } from "./odp-key-table.ts";
 import { odpKeyFromFlow, odpTunnelFromFlow } from "./odp-key.ts";
 
 /** Datapath port number that stands for "none". */

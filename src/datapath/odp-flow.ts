@@ -11,7 +11,7 @@ import { type FlowKey, get, getU, K, newKey, set } from "../flow/flow-key.ts";
 import { VLAN_HEADER_COUNT } from "../flow/slots.ts";
 import { ETH_TYPE, isEthTypeMpls, isEthTypeVlan, VLAN_CFI } from "../flow/vlan-mpls.ts";
 import { formatAltHex, formatHexPadded } from "../lib/number.ts";
-import type { OdpKeyAttr, OdpKeyName, OdpTunnel, OdpWordsName } from "./odp-action.ts";
+import type { OdpKeyAttr, OdpKeyName, OdpTunnel, OdpWordsName } from "./odp-key-table.ts";
 import { fragFromOdp, odpKeyToFlow } from "./odp-key.ts";
 import { formatOdpFlow } from "./odp-text.ts";
 

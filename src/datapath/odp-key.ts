@@ -8,13 +8,14 @@
 import { type FlowKey, get, K, set } from "../flow/flow-key.ts";
 import { NW_FRAG, TNL_F } from "../flow/flow-is.ts";
 import {
+  NSH_WORDS,
   ODP_KEYS,
   type OdpTunnel,
-  type OdpWordsName,
   odpWord,
+  type OdpWordsName,
   TNL_WORDS,
   type TunnelAttr,
-} from "./odp-action.ts";
+} from "./odp-key-table.ts";
 
 /** Values of `frag` in the datapath (enum ovs_frag_type). */
 export const ODP_FRAG = { NONE: 0, FIRST: 1, LATER: 2 } as const;
@@ -22,8 +23,6 @@ export const ODP_FRAG = { NONE: 0, FIRST: 1, LATER: 2 } as const;
 const IPV6_LABEL_MASK = 0xfffff;
 const TCP_FLAGS_MASK = 0xfff;
 const NSH_MD_TYPE1 = 1;
-const NSH_C1 = odpWord("nsh", "c1");
-const NSH_MDTYPE = odpWord("nsh", "mdtype");
 
 function fragToOdp(nwFrag: number, isMask: boolean): number {
   if ((nwFrag & NW_FRAG.ANY) === 0) {
@@ -113,8 +112,8 @@ export function odpKeyInto(
   }
   if (attr === "arp" && get(key, K.nw_proto) === 0xff) {
     out[odpWord("arp", "op")] = 0xffff;
-  } else if (attr === "nsh" && !isMask && out[NSH_MDTYPE] !== NSH_MD_TYPE1) {
-    out.fill(0, NSH_C1);
+  } else if (attr === "nsh" && !isMask && out[NSH_WORDS.mdtype] !== NSH_MD_TYPE1) {
+    out.fill(0, NSH_WORDS.c1);
   }
   return out;
 }

@@ -6,8 +6,7 @@ import { formatIpv4, formatIpv6, formatMac } from "../lib/address.ts";
 import { formatHex } from "../lib/bytes.ts";
 import { formatAltHex, formatAltHex64, formatHexPadded } from "../lib/number.ts";
 import { ETH_TYPE } from "../flow/vlan-mpls.ts";
-import type { OdpAction, OdpNat, UserCookie } from "./odp-action.ts";
-import { SLOW_PATH_REASONS } from "./odp-action.ts";
+import { type OdpAction, type OdpNat, SLOW_PATH_REASONS, type UserCookie } from "./odp-action.ts";
 import {
   formatMplsLse,
   formatNshKey,

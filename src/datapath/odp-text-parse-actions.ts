@@ -8,7 +8,8 @@
 import { hexValue } from "../lib/bytes.ts";
 import { TextScan } from "../lib/scan.ts";
 import { makeLse } from "../flow/vlan-mpls.ts";
-import { ODP_KEYS, type OdpAction, odpWord } from "./odp-action.ts";
+import type { OdpAction } from "./odp-action.ts";
+import { NSH_WORDS, ODP_KEYS } from "./odp-key-table.ts";
 import { fieldOnes } from "./odp-key.ts";
 import { ODP_DELIMITERS, type OdpParse, type PortNumbers } from "./odp-scan.ts";
 import { ODP_NESTED_MAX, parseOdpKeyAttr } from "./odp-text-parse.ts";
@@ -155,19 +156,11 @@ function parseCheckPktLen(p: OdpParse, size: number): OdpAction | null {
   return { kind: "check_pkt_len", size: size & 0xffff, greater, lessEqual };
 }
 
-const NSH = {
-  FLAGS: odpWord("nsh", "flags"),
-  TTL: odpWord("nsh", "ttl"),
-  MDTYPE: odpWord("nsh", "mdtype"),
-  NP: odpWord("nsh", "np"),
-  PATH: odpWord("nsh", "path_hdr"),
-  C1: odpWord("nsh", "c1"),
-} as const;
 const NSH_BYTE_PARTS = [
-  ["flags=", NSH.FLAGS],
-  ["ttl=", NSH.TTL],
-  ["mdtype=", NSH.MDTYPE],
-  ["np=", NSH.NP],
+  ["flags=", NSH_WORDS.flags],
+  ["ttl=", NSH_WORDS.ttl],
+  ["mdtype=", NSH_WORDS.mdtype],
+  ["np=", NSH_WORDS.np],
 ] as const;
 
 /** Metadata of type 2 as hex, padded to words. */
@@ -187,23 +180,27 @@ function parseMd2(s: TextScan): Uint8Array | null {
 }
 
 function parsePushNsh(s: TextScan): OdpAction | null {
-  const key = new Uint32Array(NSH.C1 + 4);
-  key[NSH.TTL] = 63;
-  key[NSH.MDTYPE] = NSH_MD_TYPE1;
-  key[NSH.NP] = 3; // Ethernet
+  const key = new Uint32Array(NSH_WORDS.c1 + 4);
+  key[NSH_WORDS.ttl] = 63;
+  key[NSH_WORDS.mdtype] = NSH_MD_TYPE1;
+  key[NSH_WORDS.np] = 3; // Ethernet
   let spi = 0;
   let si = 255;
   let md2: Uint8Array | null = null;
   for (;;) {
     s.chars(ODP_DELIMITERS);
     if (s.lit(")")) {
-      key[NSH.PATH] = ((spi << 8) | si) >>> 0;
-      return { kind: "push_nsh", key, md2: key[NSH.MDTYPE] === NSH_MD_TYPE2 ? md2 : null };
+      key[NSH_WORDS.path] = ((spi << 8) | si) >>> 0;
+      return { kind: "push_nsh", key, md2: key[NSH_WORDS.mdtype] === NSH_MD_TYPE2 ? md2 : null };
     }
     const part = NSH_BYTE_PARTS.find(([name]) => scanFormat(s, [name, 0]) !== null);
     if (part !== undefined) {
       key[part[1]] = s.value & 0xff;
-      if (part[1] === NSH.MDTYPE && key[NSH.MDTYPE] !== 1 && key[NSH.MDTYPE] !== NSH_MD_TYPE2) {
+      if (
+        part[1] === NSH_WORDS.mdtype &&
+        key[NSH_WORDS.mdtype] !== 1 &&
+        key[NSH_WORDS.mdtype] !== NSH_MD_TYPE2
+      ) {
         return null;
       }
       continue;
@@ -212,12 +209,12 @@ function parsePushNsh(s: TextScan): OdpAction | null {
       spi = s.value;
     } else if (scanFormat(s, ["si=", 0]) !== null) {
       si = s.value & 0xff;
-    } else if (key[NSH.MDTYPE] === NSH_MD_TYPE1) {
+    } else if (key[NSH_WORDS.mdtype] === NSH_MD_TYPE1) {
       const i = [1, 2, 3, 4].findIndex((n) => scanFormat(s, [`c${n}=0x`, 16]) !== null);
       if (i < 0) {
         return null;
       }
-      key[NSH.C1 + i] = u32(s.value);
+      key[NSH_WORDS.c1 + i] = u32(s.value);
     } else {
       md2 = parseMd2(s);
       if (md2 === null) {

@@ -6,7 +6,7 @@ import { TNL_F } from "../flow/flow-is.ts";
 import { get, K, set } from "../flow/flow-key.ts";
 import { putU16 } from "../lib/bytes.ts";
 import { scanInteger, u64Words } from "../lib/number.ts";
-import { type OdpTunnel, TNL_WORDS, type TunnelAttr } from "./odp-action.ts";
+import { type OdpTunnel, TNL_WORDS, type TunnelAttr } from "./odp-key-table.ts";
 import {
   type OdpParse,
   scanFlags,

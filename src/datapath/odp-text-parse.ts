@@ -14,7 +14,7 @@ import {
   type OdpKeyAttr,
   type OdpKeyDef,
   type OdpWordsName,
-} from "./odp-action.ts";
+} from "./odp-key-table.ts";
 import {
   ODP_DELIMITERS,
   type OdpParse,

@@ -5,7 +5,7 @@ import { get, K } from "../flow/flow-key.ts";
 import { formatFlags, formatFlagsMasked, TUN_FLAG_NAMES } from "../flow/field-text.ts";
 import { TNL_F } from "../flow/flow-is.ts";
 import { formatAltHex, formatAltHex64, formatHex64 } from "../lib/number.ts";
-import type { OdpTunnel, TunnelAttr } from "./odp-action.ts";
+import type { OdpTunnel, TunnelAttr } from "./odp-key-table.ts";
 import {
   formatHexNumber,
   formatIpv4Field,

@@ -16,12 +16,12 @@ import {
 import { formatMac } from "../lib/address.ts";
 import { formatAltHex, formatHexPadded } from "../lib/number.ts";
 import {
+  NSH_WORDS,
   ODP_KEYS,
   type OdpField,
   type OdpKeyAttr,
   type OdpWordsName,
-  odpWord,
-} from "./odp-action.ts";
+} from "./odp-key-table.ts";
 import { odpMaskIsExact } from "./odp-key.ts";
 import {
   formatIpv4Field,
@@ -146,10 +146,17 @@ function formatMplsMasked(lse: number, mask: number): string {
   return `${label},${tc},${ttl},bos=${(lse >>> 8) & 1}/${((mask >>> 8) & 1).toString(16)}`;
 }
 
-function formatMpls(key: Uint32Array, mask: Uint32Array | null): string {
-  if (mask !== null && mask.length !== key.length) {
-    return `(key length ${key.length * 4} != mask length ${mask.length * 4})`;
+/** What Open vSwitch prints of labels that it cannot show, without an end of the attribute. */
+function mplsDefect(key: Uint32Array, mask: Uint32Array | null): string | null {
+  if (key.length === 0) {
+    return "mpls((bad key length 0)";
   }
+  return mask === null || mask.length === key.length
+    ? null
+    : `mpls((key length ${key.length * 4} != mask length ${mask.length * 4})`;
+}
+
+function formatMpls(key: Uint32Array, mask: Uint32Array | null): string {
   return [...key]
     .map((lse, i) =>
       mask === null ? formatMplsLse(lse) : formatMplsMasked(lse, mask[i] as number),
@@ -157,26 +164,18 @@ function formatMpls(key: Uint32Array, mask: Uint32Array | null): string {
     .join(",");
 }
 
-const NSH = {
-  flags: odpWord("nsh", "flags"),
-  ttl: odpWord("nsh", "ttl"),
-  mdtype: odpWord("nsh", "mdtype"),
-  np: odpWord("nsh", "np"),
-  path: odpWord("nsh", "path_hdr"),
-  c1: odpWord("nsh", "c1"),
-} as const;
 const NSH_MD_TYPE1 = 1;
 const NSH_SPI_MAX = 0xffffff;
 
 /** flags=...,ttl=...,...; the context headers only of metadata type 1. */
 export function formatNshKey(k: Uint32Array): string {
-  const path = k[NSH.path] as number;
+  const path = k[NSH_WORDS.path] as number;
   let s =
-    `flags=${k[NSH.flags]},ttl=${k[NSH.ttl]},mdtype=${k[NSH.mdtype]},np=${k[NSH.np]},` +
+    `flags=${k[NSH_WORDS.flags]},ttl=${k[NSH_WORDS.ttl]},mdtype=${k[NSH_WORDS.mdtype]},np=${k[NSH_WORDS.np]},` +
     `spi=0x${(path >>> 8).toString(16)},si=${path & 0xff}`;
-  if (k[NSH.mdtype] === NSH_MD_TYPE1) {
+  if (k[NSH_WORDS.mdtype] === NSH_MD_TYPE1) {
     for (let i = 0; i < 4; i++) {
-      s += `,c${i + 1}=0x${(k[NSH.c1 + i] as number).toString(16)}`;
+      s += `,c${i + 1}=0x${(k[NSH_WORDS.c1 + i] as number).toString(16)}`;
     }
   }
   return s;
@@ -204,21 +203,21 @@ export function formatNshMasked(k: Uint32Array, m: Uint32Array | null, isKey = f
   if (m === null) {
     return formatNshKey(k);
   }
-  const path = k[NSH.path] as number;
-  const pathMask = m[NSH.path] as number;
+  const path = k[NSH_WORDS.path] as number;
+  const pathMask = m[NSH_WORDS.path] as number;
   const spiMask = pathMask >>> 8 === NSH_SPI_MAX ? 0xffffffff : pathMask >>> 8;
   let s =
-    masked8("flags", k[NSH.flags] as number, m[NSH.flags] as number) +
-    masked8("ttl", k[NSH.ttl] as number, m[NSH.ttl] as number) +
-    masked8("mdtype", k[NSH.mdtype] as number, m[NSH.mdtype] as number) +
-    masked8("np", k[NSH.np] as number, m[NSH.np] as number) +
+    masked8("flags", k[NSH_WORDS.flags] as number, m[NSH_WORDS.flags] as number) +
+    masked8("ttl", k[NSH_WORDS.ttl] as number, m[NSH_WORDS.ttl] as number) +
+    masked8("mdtype", k[NSH_WORDS.mdtype] as number, m[NSH_WORDS.mdtype] as number) +
+    masked8("np", k[NSH_WORDS.np] as number, m[NSH_WORDS.np] as number) +
     masked32("spi", path >>> 8, spiMask) +
     masked8("si", path & 0xff, pathMask & 0xff);
   // A key without context headers has no mask for them either, which reads as an exact match.
-  const hasContext = !isKey || k[NSH.mdtype] === NSH_MD_TYPE1;
+  const hasContext = !isKey || k[NSH_WORDS.mdtype] === NSH_MD_TYPE1;
   for (let i = 0; i < 4; i++) {
-    const mask = hasContext ? (m[NSH.c1 + i] as number) : 0xffffffff;
-    s += masked32(`c${i + 1}`, k[NSH.c1 + i] as number, mask);
+    const mask = hasContext ? (m[NSH_WORDS.c1 + i] as number) : 0xffffffff;
+    s += masked32(`c${i + 1}`, k[NSH_WORDS.c1 + i] as number, mask);
   }
   return chomp(s);
 }
@@ -301,6 +300,10 @@ export function formatOdpWords(
   verbose: boolean,
 ): string {
   const exact = mask === null || odpMaskIsExact(attr, mask);
+  const defect = attr === "mpls" ? mplsDefect(key, exact ? null : mask) : null;
+  if (defect !== null) {
+    return defect;
+  }
   const special = formatSpecial(attr, key, mask, { exact, verbose, names });
   if (special !== null) {
     return `${attr}(${special})`;

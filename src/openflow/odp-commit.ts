@@ -10,8 +10,14 @@
 //   a field whose value stays the same is left alone, in the action and in the mask.
 // ovs: lib/odp-util.c commit_odp_actions and the commit_* functions.
 
-import type { OdpAction, OdpWordsName } from "../datapath/odp-action.ts";
-import { ODP_KEY_LIST, ODP_KEYS, odpWord } from "../datapath/odp-action.ts";
+import { type OdpAction, SLOW } from "../datapath/odp-action.ts";
+import {
+  NSH_WORDS,
+  ODP_KEY_LIST,
+  ODP_KEYS,
+  odpWord,
+  type OdpWordsName,
+} from "../datapath/odp-key-table.ts";
 import {
   odpKeyFromFlow,
   odpKeyInto,
@@ -53,7 +59,6 @@ import {
   setMplsLse,
   vlanQtag,
 } from "../flow/vlan-mpls.ts";
-import { SLOW } from "../datapath/odp-action.ts";
 
 export interface CommitOptions {
   /** The datapath knows masked sets. */
@@ -281,14 +286,14 @@ function commitIcmp(c: Commit): number {
   return 0;
 }
 
-const NSH_WORDS = K.nsh_c4.word + 1 - K.nsh_flags.word;
+const NSH_SLOT_WORDS = K.nsh_c4.word + 1 - K.nsh_flags.word;
 
 function commitNsh(c: Commit): void {
   if (get(c.flow, K.dl_type) !== ETH_TYPE.NSH) {
     return;
   }
   let same = true;
-  for (let i = 0; i < NSH_WORDS; i++) {
+  for (let i = 0; i < NSH_SLOT_WORDS; i++) {
     same &&= c.flow[K.nsh_flags.word + i] === c.base[K.nsh_flags.word + i];
   }
   if (same) {
@@ -300,8 +305,8 @@ function commitNsh(c: Commit): void {
     return;
   }
   const mask = odpKeyFromFlow("nsh", c.wc, true);
-  mask[odpWord("nsh", "mdtype")] = 0; // not writable
-  mask[odpWord("nsh", "np")] = 0;
+  mask[NSH_WORDS.mdtype] = 0; // not writable
+  mask[NSH_WORDS.np] = 0;
   if (c.opts.useMasked && !odpMaskIsExact("nsh", mask)) {
     const value = key.map((w, i) => w & (mask[i] as number));
     c.out.push({ kind: "set_masked", attr: "nsh", value, mask: mask.slice() });
@@ -312,7 +317,7 @@ function commitNsh(c: Commit): void {
     c.out.push({ kind: "set", key: { attr: "nsh", value: old } });
   }
   odpKeyToFlow("nsh", key, c.base, false);
-  if (mask[odpWord("nsh", "mdtype")] !== 0) {
+  if (mask[NSH_WORDS.mdtype] !== 0) {
     odpKeyToFlow("nsh", mask, c.wc, true);
   }
 }

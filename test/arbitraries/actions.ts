@@ -2,6 +2,7 @@
 //
 // `ACTION_TEXT` is keyed by kind so that a kind without an arbitrary does not compile.
 
+import { HASH_FIELDS } from "../../src/flow/flow-hash.ts";
 import fc from "fast-check";
 import type { ActionKind } from "../../src/openflow/actions/types.ts";
 
@@ -195,15 +196,6 @@ const learnSpec = fc.oneof(
   fc.constantFrom("send_flow_rem", "delete_learned", "limit=5"),
 );
 
-const HASHES = [
-  "eth_src",
-  "symmetric_l4",
-  "symmetric_l3l4",
-  "symmetric_l3l4+udp",
-  "nw_src",
-  "nw_dst",
-  "symmetric_l3",
-];
 const mpAlgorithm = fc.constantFrom("modulo_n", "hash_threshold", "hrw", "iter_hash", "nonsense");
 
 export const ACTION_TEXT: Readonly<Record<ActionKind, fc.Arbitrary<string>>> = {
@@ -229,7 +221,7 @@ export const ACTION_TEXT: Readonly<Record<ActionKind, fc.Arbitrary<string>>> = {
   output_reg: subfield.map((sf) => `output:${sf}`),
   bundle: fc
     .tuple(
-      fc.constantFrom(...HASHES, "bad"),
+      fc.constantFrom(...HASH_FIELDS, "bad"),
       u16,
       fc.constantFrom("active_backup", "hrw"),
       fc.oneof(fc.constant(""), subfield),
@@ -315,7 +307,7 @@ export const ACTION_TEXT: Readonly<Record<ActionKind, fc.Arbitrary<string>>> = {
   learn: fc.array(learnSpec, { maxLength: 6 }).map((s) => `learn(${s.join(",")})`),
   conjunction: fc.tuple(u32, u(5), u(5)).map(([id, c, n]) => `conjunction(${id},${c}/${n})`),
   multipath: fc
-    .tuple(fc.constantFrom(...HASHES), u16, mpAlgorithm, fc.nat(300), u32, subfield)
+    .tuple(fc.constantFrom(...HASH_FIELDS), u16, mpAlgorithm, fc.nat(300), u32, subfield)
     .map(([f, b, a, n, arg, dst]) => `multipath(${f},${b},${a},${n},${arg},${dst})`),
   note: hexBytes(30).map((h) => `note:${h}`),
   exit: fc.constant("exit"),

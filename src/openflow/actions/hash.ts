@@ -2,6 +2,7 @@
 //
 // ovs: lib/multipath.c, lib/bundle.c, lib/ofp-actions.c.
 
+import { HASH_FIELDS, type HashFields } from "../../flow/flow-hash.ts";
 import { F } from "../../flow/fields.ts";
 import { formatPort, OFPP, portFromString } from "../../flow/ofp-port.ts";
 import type { Subfield } from "../../flow/subfield.ts";
@@ -13,16 +14,14 @@ import { checkTarget, formatSubfield, readSubfield } from "./field-ops.ts";
 import { checkOutputPort, ofsBits, packOfsBits } from "./output.ts";
 import { alwaysOk } from "./rows.ts";
 import { readU16, readU32 } from "./text.ts";
-import {
-  type ActionDef,
-  type ActionOf,
-  type BundleAlgorithm,
-  type DecodeContext,
-  HASH_FIELDS,
-  type HashFields,
-  type MultipathAlgorithm,
-  type ParseContext,
-  type ParseOutcome,
+import type {
+  ActionDef,
+  ActionOf,
+  BundleAlgorithm,
+  DecodeContext,
+  MultipathAlgorithm,
+  ParseContext,
+  ParseOutcome,
 } from "./types.ts";
 import { padAction, putRaw, type RawView } from "./wire.ts";
 

@@ -17,27 +17,17 @@ import type { FieldValue } from "../../flow/field-value.ts";
 import type { Match } from "../../flow/match.ts";
 import type { OfVersion, Protocols } from "../../flow/of-version.ts";
 import type { LogSink, NameMap } from "../../flow/ofp-port.ts";
+import type { HashFields } from "../../flow/flow-hash.ts";
 import type { Subfield } from "../../flow/subfield.ts";
 import type { Writer } from "../../lib/bytes.ts";
 import type { OfpErr } from "../messages/errors.ts";
 import type { OxmContext } from "../oxm-field.ts";
+import type { Painter } from "../paint.ts";
 import type { RawName } from "./raw-actions.ts";
 import type { RawView } from "./wire.ts";
 
 /** A 16-bit OpenFlow port number. */
 export type PortNo = number;
-
-/** What a hash is taken over, by its number on the wire (ovs: enum nx_hash_fields). */
-export const HASH_FIELDS = [
-  "eth_src",
-  "symmetric_l4",
-  "symmetric_l3l4",
-  "symmetric_l3l4+udp",
-  "nw_src",
-  "nw_dst",
-  "symmetric_l3",
-] as const;
-export type HashFields = (typeof HASH_FIELDS)[number];
 
 export type BundleAlgorithm = "active_backup" | "hrw";
 export type MultipathAlgorithm = "modulo_n" | "hash_threshold" | "hrw" | "iter_hash";
@@ -288,9 +278,11 @@ export interface ParseContext {
 /** Null, or the text of the error. */
 export type ParseOutcome = string | null;
 
+/** How texts are shown: with the names that are known, and in colours if there is a painter. */
 export interface FormatContext {
   readonly ports: NameMap | null;
   readonly tables: NameMap | null;
+  readonly painter?: Painter;
 }
 
 export interface DecodeContext extends OxmContext {
