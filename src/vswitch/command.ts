@@ -52,6 +52,20 @@ export interface Command {
   start?(ctx: CommandContext, argv: readonly string[]): Background | Reply;
 }
 
+/** No upper limit to the number of arguments. */
+export const ANY_ARGS = Number.POSITIVE_INFINITY;
+
+/** Makes the rows of one family of ovs-appctl, whose names begin alike, such as "dpif/". */
+export function appctlRows(family: string) {
+  return (
+    name: string,
+    usage: Command["usage"],
+    args: Command["args"],
+    doc: string,
+    run: Command["run"],
+  ): Command => ({ tool: "ovs-appctl", name: `${family}${name}`, usage, args, doc, run });
+}
+
 /** A reply of a successful command. */
 export function ok(stdout = ""): Reply {
   return { exit: 0, stdout, stderr: "" };

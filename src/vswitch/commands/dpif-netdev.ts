@@ -9,11 +9,13 @@ import {
   type Command,
   type CommandContext,
   type Reply,
+  appctlRows,
+  ANY_ARGS,
 } from "../command.ts";
+import { formatFixed } from "../../lib/number.ts";
 import type { DatapathPair } from "../packets.ts";
 import { packetsOf } from "./dpctl-params.ts";
 
-const ANY = Number.MAX_SAFE_INTEGER;
 const LOOKUP_PRIORITY_MAX = 255;
 
 /** Datapaths in question: the one that is named, or all. */
@@ -23,8 +25,17 @@ function pairs(ctx: CommandContext, argv: readonly string[]): readonly DatapathP
   return name === undefined || all.length === 1 ? all : all.filter((p) => p.dp.name === name);
 }
 
+const NO_DATAPATH = "please specify an existing datapath";
+
+/** The datapath of a name, or the only one. */
+function oneDatapath(ctx: CommandContext, name: string | undefined): DatapathPair | undefined {
+  const all = packetsOf(ctx.vs)?.all() ?? [];
+  const found = name === undefined ? all : all.filter((p) => p.dp.name === name);
+  return found.length === 1 ? found[0] : undefined;
+}
+
 function ratio(a: number, b: number): string {
-  return (b === 0 ? 0 : a / b).toFixed(2);
+  return formatFixed(b === 0 ? 0 : a / b, 2);
 }
 
 function statsText({ dp }: DatapathPair): string {
@@ -91,20 +102,10 @@ function lookupSet(ctx: CommandContext, argv: readonly string[]): Reply {
   return appctlOk("Lookup priority change affected 0 dpcls ports and 0 subtables.\n");
 }
 
-type Run = (ctx: CommandContext, argv: readonly string[]) => Reply;
-
-function row(
-  name: string,
-  usage: string | undefined,
-  args: readonly [number, number],
-  doc: string,
-  run: Run,
-): Command {
-  return { tool: "ovs-appctl", name: `dpif-netdev/${name}`, usage, args, doc, run };
-}
+const row = appctlRows("dpif-netdev/");
 
 const text =
-  (t: string): Run =>
+  (t: string): Command["run"] =>
   () =>
     appctlOk(t);
 
@@ -125,13 +126,7 @@ export const DPIF_NETDEV_COMMANDS: readonly Command[] = [
     "Shows how long polling takes; nothing polls.",
     text(""),
   ),
-  row(
-    "pmd-rxq-rebalance",
-    "[dp]",
-    [0, 1],
-    "Accepted; there is nothing to balance.",
-    text("pmd rxq rebalance requested.\n"),
-  ),
+  row("pmd-rxq-rebalance", "[dp]", [0, 1], "Accepted; there is nothing to balance.", rebalance),
   row(
     "pmd-perf-log-set",
     "on|off [-b before] [-a after] [-e|-ne] [-us usec] [-q qlen]",
@@ -178,16 +173,22 @@ export const DPIF_NETDEV_COMMANDS: readonly Command[] = [
   row(
     "miniflow-parser-set",
     "[-pmd core] miniflow_implementation_name [study_pkt_cnt]",
-    [1, ANY],
+    [1, ANY_ARGS],
     "Accepted for the one way there is.",
     parserSet,
   ),
 ];
 
+function rebalance(ctx: CommandContext, argv: readonly string[]): Reply {
+  return oneDatapath(ctx, argv[1]) === undefined
+    ? appctlError(NO_DATAPATH)
+    : appctlOk("pmd rxq rebalance requested.\n");
+}
+
 function implSet(_ctx: CommandContext, argv: readonly string[]): Reply {
   return argv[1] === "dpif_scalar"
     ? appctlOk("DPIF implementation set to dpif_scalar.\n")
-    : appctlError(`DPIF implementation not available: ${argv[1]}.\n`);
+    : appctlError(`DPIF implementation not available: Unknown DPIF implementation ${argv[1]}.\n`);
 }
 
 function parserSet(_ctx: CommandContext, argv: readonly string[]): Reply {
@@ -198,23 +199,17 @@ function parserSet(_ctx: CommandContext, argv: readonly string[]): Reply {
 }
 
 function bondShow(ctx: CommandContext, argv: readonly string[]): Reply {
-  const all = packetsOf(ctx.vs)?.all() ?? [];
-  const [, name] = argv;
-  const found = name === undefined ? all : all.filter((p) => p.dp.name === name);
-  if (found.length !== 1) {
-    return appctlError("please specify an existing datapath");
+  const pair = oneDatapath(ctx, argv[1]);
+  if (pair === undefined) {
+    return appctlError(NO_DATAPATH);
   }
-  let s = "";
-  for (const { dp } of found) {
-    if (dp.bonds.size > 0) {
-      s += "Bonds:\n";
-    }
-    for (const [id, entries] of dp.bonds) {
-      s += `  bond-id ${id}:\n`;
-      entries.forEach((e, i) => {
-        s += `    bucket ${i} - member ${e.member}\n`;
-      });
-    }
+  const { bonds } = pair.dp;
+  let s = bonds.size > 0 ? "Bonds:\n" : "";
+  for (const [id, entries] of bonds) {
+    s += `  bond-id ${id}:\n`;
+    entries.forEach((e, i) => {
+      s += `    bucket ${i} - member ${e.member}\n`;
+    });
   }
   return appctlOk(s);
 }

@@ -16,13 +16,13 @@ import {
   type Command,
   type CommandContext,
   type Reply,
+  appctlRows,
+  ANY_ARGS,
 } from "../command.ts";
 import { formatDeviceConfig } from "../device-config.ts";
 import type { VSwitch } from "../vswitch.ts";
 import { formatFlowStats, formatMegaflowKey, formatUfid } from "../megaflow-text.ts";
 import { allPortNames, packetsOf } from "./dpctl-params.ts";
-
-const ANY = Number.MAX_SAFE_INTEGER;
 
 /** What each feature is called for people, in the order in which it is listed. */
 const FEATURES: readonly (readonly [keyof DpSupport, string])[] = [
@@ -199,17 +199,7 @@ function setFeatures(ctx: CommandContext, argv: readonly string[]): Reply {
   return appctlOk(error);
 }
 
-type Run = (ctx: CommandContext, argv: readonly string[]) => Reply;
-
-function row(
-  name: string,
-  usage: string,
-  args: readonly [number, number],
-  doc: string,
-  run: Run,
-): Command {
-  return { tool: "ovs-appctl", name: `dpif/${name}`, usage, args, doc, run };
-}
+const row = appctlRows("dpif/");
 
 export const DPIF_COMMANDS: readonly Command[] = [
   row("dump-dps", "", [0, 0], "Lists the bridges.", dumpDps),
@@ -217,7 +207,7 @@ export const DPIF_COMMANDS: readonly Command[] = [
   row(
     "dump-flows",
     "[-m] [--names | --no-names] bridge",
-    [1, ANY],
+    [1, ANY_ARGS],
     "Prints the datapath flows of a bridge.",
     dumpFlows,
   ),

@@ -3,6 +3,7 @@
 // References: ovs: lib/unixctl.c, lib/timeval.c timeval_stop_cb, timeval_warp_cb, lib/vlog.c.
 
 import {
+  ANY_ARGS,
   appctlError,
   appctlOk,
   type Command,
@@ -12,7 +13,6 @@ import {
 import { OVS_VERSION } from "../vswitch.ts";
 
 const TOOL = "ovs-appctl";
-const ANY = Number.POSITIVE_INFINITY;
 
 /** The whole number that atoll() reads at the start of a text; 0 if there is none. */
 export function atoll(text: string): number {
@@ -54,7 +54,7 @@ function vlogSet(ctx: CommandContext, argv: readonly string[]): Reply {
 
 function rateLimits(enable: boolean) {
   return (ctx: CommandContext, argv: readonly string[]): Reply => {
-    for (const module of argv.length > 1 ? argv.slice(1) : ["ANY"]) {
+    for (const module of argv.length > 1 ? argv.slice(1) : ["ANY_ARGS"]) {
       if (!ctx.vs.log.setRateLimits(module, enable)) {
         return appctlError("unknown module");
       }
@@ -95,7 +95,7 @@ export const MISC_COMMANDS: readonly Command[] = [
     tool: TOOL,
     name: "vlog/set",
     usage: "{spec | PATTERN:destination:pattern}",
-    args: [0, ANY],
+    args: [0, ANY_ARGS],
     doc: "Sets log levels or patterns.",
     run: vlogSet,
   },
@@ -119,7 +119,7 @@ export const MISC_COMMANDS: readonly Command[] = [
     tool: TOOL,
     name: "vlog/enable-rate-limit",
     usage: "[module]...",
-    args: [0, ANY],
+    args: [0, ANY_ARGS],
     doc: "Switches rate limits of log messages on.",
     run: rateLimits(true),
   },
@@ -127,7 +127,7 @@ export const MISC_COMMANDS: readonly Command[] = [
     tool: TOOL,
     name: "vlog/disable-rate-limit",
     usage: "[module]...",
-    args: [0, ANY],
+    args: [0, ANY_ARGS],
     doc: "Switches rate limits of log messages off.",
     run: rateLimits(false),
   },

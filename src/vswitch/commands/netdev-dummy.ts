@@ -18,10 +18,11 @@ import {
   type Command,
   type CommandContext,
   type Reply,
+  appctlRows,
+  ANY_ARGS,
 } from "../command.ts";
 import type { VSwitch } from "../vswitch.ts";
 
-const ANY = Number.MAX_SAFE_INTEGER;
 /** ovs: ETH_TOTAL_MIN. */
 const ETH_TOTAL_MIN = 60;
 const L7_BYTES = 64;
@@ -170,23 +171,13 @@ function ip6addr(ctx: CommandContext, argv: readonly string[]): Reply {
   return appctlOk("OK");
 }
 
-type Run = (ctx: CommandContext, argv: readonly string[]) => Reply;
-
-function row(
-  name: string,
-  usage: string,
-  args: readonly [number, number],
-  doc: string,
-  run: Run,
-): Command {
-  return { tool: "ovs-appctl", name: `netdev-dummy/${name}`, usage, args, doc, run };
-}
+const row = appctlRows("netdev-dummy/");
 
 export const NETDEV_DUMMY_COMMANDS: readonly Command[] = [
   row(
     "receive",
     "name [--qid queue_id] packet|flow [--len packet_len]",
-    [2, ANY],
+    [2, ANY_ARGS],
     "Hands packets, in hex or as datapath flows, to a dummy device as if they had arrived.",
     receive,
   ),

@@ -25,7 +25,7 @@ import { FLOW_FLAG } from "../../openflow/rule.ts";
 import type { Command } from "../command.ts";
 import { fetchFlows } from "./ofctl-flows.ts";
 import { OfctlExit, ofctlFatal, type Vconn } from "./ofctl-vconn.ts";
-import { type OfctlSession, runOfctl } from "./ofctl-session.ts";
+import { type OfctlSession, ofctlWriteRow } from "./ofctl-session.ts";
 
 /** What one source says about a flow, besides its match and priority. */
 interface FlowVersion {
@@ -345,25 +345,19 @@ function diffFlows(s: OfctlSession, first: string, second: string): void {
   }
 }
 
-const tool = "ovs-ofctl";
-
 export const OFCTL_DIFF_COMMANDS: readonly Command[] = [
-  {
-    tool,
-    name: "replace-flows",
-    usage: "switch file",
-    args: [2, 2],
-    writes: true,
-    doc: "Makes a switch's flows those of a file, touching only what differs.",
-    run: (ctx, argv) => runOfctl(ctx, (s) => replaceFlows(s, argv[1] ?? "", argv[2] ?? "")),
-  },
-  {
-    tool,
-    name: "diff-flows",
-    usage: "source1 source2",
-    args: [2, 2],
-    writes: true,
-    doc: "Prints how the flows of two sources, each a file or a switch, differ.",
-    run: (ctx, argv) => runOfctl(ctx, (s) => diffFlows(s, argv[1] ?? "", argv[2] ?? "")),
-  },
+  ofctlWriteRow(
+    "replace-flows",
+    "switch file",
+    [2, 2],
+    "Makes a switch's flows those of a file, touching only what differs.",
+    (s, argv) => replaceFlows(s, argv[1] ?? "", argv[2] ?? ""),
+  ),
+  ofctlWriteRow(
+    "diff-flows",
+    "source1 source2",
+    [2, 2],
+    "Prints how the flows of two sources, each a file or a switch, differ.",
+    (s, argv) => diffFlows(s, argv[1] ?? "", argv[2] ?? ""),
+  ),
 ];

@@ -27,7 +27,7 @@ import { FRAG_NAMES, type SwitchConfig } from "../../openflow/messages/types-swi
 import type { Command } from "../command.ts";
 import { atoi } from "../../lib/tokens.ts";
 import { ofctlFatal, type Vconn } from "./ofctl-vconn.ts";
-import { type OfctlSession, runOfctl } from "./ofctl-session.ts";
+import { type OfctlSession, ofctlRow } from "./ofctl-session.ts";
 
 /** The number of a port named in any way, or the end of the command. */
 export function portNumber(s: OfctlSession, name: string, port: string): number {
@@ -201,69 +201,84 @@ const BENCHMARK_COUNT_MAX = 1_000_000;
 export const PING_COUNT = 10;
 const PAYLOAD_MAX = 0xffff - OFP_HEADER.BYTES;
 
-const tool = "ovs-ofctl";
-
-function row(
-  name: string,
-  usage: string,
-  args: readonly [number, number],
-  doc: string,
-  body: (s: OfctlSession, argv: readonly string[]) => void,
-): Command {
-  const run: Command["run"] = (ctx, argv) => runOfctl(ctx, (s) => body(s, argv));
-  return { tool, name, usage, args, doc, run };
-}
-
 export const OFCTL_DUMP_COMMANDS: readonly Command[] = [
-  row("show", "switch", [1, 1], "Prints a switch's features, ports and configuration.", (s, argv) =>
-    show(s, argv[1] ?? ""),
+  ofctlRow(
+    "show",
+    "switch",
+    [1, 1],
+    "Prints a switch's features, ports and configuration.",
+    (s, argv) => show(s, argv[1] ?? ""),
   ),
-  row("dump-desc", "switch", [1, 1], "Prints who made a switch.", (s, argv) =>
+  ofctlRow("dump-desc", "switch", [1, 1], "Prints who made a switch.", (s, argv) =>
     s.dumpTrivial(argv[1] ?? "", "OFPST_DESC_REQUEST"),
   ),
-  row("dump-tables", "switch", [1, 1], "Prints what tables hold and counted.", (s, argv) =>
+  ofctlRow("dump-tables", "switch", [1, 1], "Prints what tables hold and counted.", (s, argv) =>
     s.dumpTrivial(argv[1] ?? "", "OFPST_TABLE_REQUEST"),
   ),
-  row("dump-table-features", "switch", [1, 1], "Prints what tables can do.", (s, argv) =>
+  ofctlRow("dump-table-features", "switch", [1, 1], "Prints what tables can do.", (s, argv) =>
     dumpTableFeatures(s, argv[1] ?? ""),
   ),
-  row("dump-table-desc", "switch", [1, 1], "Prints eviction and vacancy of tables.", (s, argv) =>
-    dumpTableDesc(s, argv[1] ?? ""),
+  ofctlRow(
+    "dump-table-desc",
+    "switch",
+    [1, 1],
+    "Prints eviction and vacancy of tables.",
+    (s, argv) => dumpTableDesc(s, argv[1] ?? ""),
   ),
-  row("queue-stats", "switch [port [queue]]", [1, 3], "Prints what queues counted.", queueStats),
-  row(
+  ofctlRow(
+    "queue-stats",
+    "switch [port [queue]]",
+    [1, 3],
+    "Prints what queues counted.",
+    queueStats,
+  ),
+  ofctlRow(
     "queue-get-config",
     "switch [port [queue]]",
     [1, 3],
     "Prints the queues of ports.",
     queueConfig,
   ),
-  row("dump-ports", "switch [port]", [1, 2], "Prints what ports counted.", (s, argv) => {
+  ofctlRow("dump-ports", "switch [port]", [1, 2], "Prints what ports counted.", (s, argv) => {
     const [, name = "", port] = argv;
     const v = s.open(name);
     const no = port === undefined ? OFPP.ANY : portNumber(s, name, port);
     s.dump(v, encodePortStatsRequest(v.version, no, v.nextXid()));
     v.close();
   }),
-  row("dump-ports-desc", "switch [port]", [1, 2], "Prints the description of ports.", (s, argv) => {
-    const [, name = "", port] = argv;
-    const v = s.open(name);
-    const no = port === undefined ? OFPP.ANY : portNumber(s, name, port);
-    s.dump(v, encodePortDescRequest(v.version, no, v.nextXid()));
-    v.close();
-  }),
-  row("get-frags", "switch", [1, 1], "Prints how IP fragments are handled.", (s, argv) =>
+  ofctlRow(
+    "dump-ports-desc",
+    "switch [port]",
+    [1, 2],
+    "Prints the description of ports.",
+    (s, argv) => {
+      const [, name = "", port] = argv;
+      const v = s.open(name);
+      const no = port === undefined ? OFPP.ANY : portNumber(s, name, port);
+      s.dump(v, encodePortDescRequest(v.version, no, v.nextXid()));
+      v.close();
+    },
+  ),
+  ofctlRow("get-frags", "switch", [1, 1], "Prints how IP fragments are handled.", (s, argv) =>
     s.withVconn(argv[1] ?? "", (v) => s.print(`${FRAG_NAMES[fetchConfig(s, v).frag]}\n`)),
   ),
-  row("dump-ipfix-bridge", "switch", [1, 1], "Prints what IPFIX of a bridge counted.", (s, argv) =>
-    s.dumpTrivial(argv[1] ?? "", "NXST_IPFIX_BRIDGE_REQUEST"),
+  ofctlRow(
+    "dump-ipfix-bridge",
+    "switch",
+    [1, 1],
+    "Prints what IPFIX of a bridge counted.",
+    (s, argv) => s.dumpTrivial(argv[1] ?? "", "NXST_IPFIX_BRIDGE_REQUEST"),
   ),
-  row("dump-ipfix-flow", "switch", [1, 1], "Prints what IPFIX of flows counted.", (s, argv) =>
+  ofctlRow("dump-ipfix-flow", "switch", [1, 1], "Prints what IPFIX of flows counted.", (s, argv) =>
     s.dumpTrivial(argv[1] ?? "", "NXST_IPFIX_FLOW_REQUEST"),
   ),
-  row("probe", "target", [1, 1], "Tells by its exit status whether a switch answers.", (s, argv) =>
-    probe(s, argv[1] ?? ""),
+  ofctlRow(
+    "probe",
+    "target",
+    [1, 1],
+    "Tells by its exit status whether a switch answers.",
+    (s, argv) => probe(s, argv[1] ?? ""),
   ),
-  row("ping", "target [n]", [1, 2], "Sends echo requests.", ping),
-  row("benchmark", "target n count", [3, 3], "Sends echo requests and measures.", benchmark),
+  ofctlRow("ping", "target [n]", [1, 2], "Sends echo requests.", ping),
+  ofctlRow("benchmark", "target n count", [3, 3], "Sends echo requests and measures.", benchmark),
 ];

@@ -31,7 +31,7 @@ import type { BundleMsg } from "../../openflow/messages/types-switch.ts";
 import type { Command } from "../command.ts";
 import { encodeGroupModFor } from "./ofctl-group.ts";
 import { ofctlFatal, type Vconn } from "./ofctl-vconn.ts";
-import { type OfctlSession, runOfctl } from "./ofctl-session.ts";
+import { type OfctlSession, ofctlRow, ofctlWriteRow } from "./ofctl-session.ts";
 
 /** -m this often prints each message that is sent as a hex dump; oftener, as plain hex. */
 const HEX_DUMP_VERBOSITY = 5;
@@ -243,71 +243,54 @@ function bundle(s: OfctlSession, name: string, file: string): void {
   v.close();
 }
 
-const tool = "ovs-ofctl";
-
 export const OFCTL_FLOW_COMMANDS: readonly Command[] = [
-  {
-    tool,
-    name: "dump-flows",
-    usage: "switch",
-    args: [1, 2],
-    doc: "Prints the flows of a switch, all or those that a flow description selects.",
-    run: (ctx, argv) => runOfctl(ctx, (s) => dumpFlows(s, argv)),
-  },
-  {
-    tool,
-    name: "dump-aggregate",
-    usage: "switch",
-    args: [1, 2],
-    doc: "Prints how many flows there are and what they counted together.",
-    run: (ctx, argv) => runOfctl(ctx, (s) => dumpPlain(s, argv, true)),
-  },
-  {
-    tool,
-    name: "add-flow",
-    usage: "switch flow",
-    args: [2, 2],
-    writes: true,
-    doc: "Adds a flow, or replaces the one of the same match and priority.",
-    run: (ctx, argv) => runOfctl(ctx, (s) => flowMod(s, argv, OFPFC.ADD)),
-  },
-  {
-    tool,
-    name: "add-flows",
-    usage: "switch file",
-    args: [2, 2],
-    writes: true,
-    doc: "Adds the flows of a file, one a line; a line may begin with another command.",
-    run: (ctx, argv) =>
-      runOfctl(ctx, (s) => flowModFile(s, argv[1] ?? "", argv[2] ?? "", OFPFC.ADD)),
-  },
-  {
-    tool,
-    name: "mod-flows",
-    usage: "switch flow",
-    args: [2, 2],
-    writes: true,
-    doc: "Changes the actions of the flows that match, with --strict of exactly one.",
-    run: (ctx, argv) =>
-      runOfctl(ctx, (s) => flowMod(s, argv, s.options.strict ? OFPFC.MODIFY_STRICT : OFPFC.MODIFY)),
-  },
-  {
-    tool,
-    name: "del-flows",
-    usage: "switch [flow]",
-    args: [1, 2],
-    writes: true,
-    doc: "Deletes the flows that match, with --strict exactly one; all of them without a match.",
-    run: (ctx, argv) =>
-      runOfctl(ctx, (s) => flowMod(s, argv, s.options.strict ? OFPFC.DELETE_STRICT : OFPFC.DELETE)),
-  },
-  {
-    tool,
-    name: "bundle",
-    usage: "switch file",
-    args: [2, 2],
-    writes: true,
-    doc: "Sends the flow mods, group mods and packet-outs of a file as one atomic bundle.",
-    run: (ctx, argv) => runOfctl(ctx, (s) => bundle(s, argv[1] ?? "", argv[2] ?? "")),
-  },
+  ofctlRow(
+    "dump-flows",
+    "switch",
+    [1, 2],
+    "Prints the flows of a switch, all or those that a flow description selects.",
+    (s, argv) => dumpFlows(s, argv),
+  ),
+  ofctlRow(
+    "dump-aggregate",
+    "switch",
+    [1, 2],
+    "Prints how many flows there are and what they counted together.",
+    (s, argv) => dumpPlain(s, argv, true),
+  ),
+  ofctlWriteRow(
+    "add-flow",
+    "switch flow",
+    [2, 2],
+    "Adds a flow, or replaces the one of the same match and priority.",
+    (s, argv) => flowMod(s, argv, OFPFC.ADD),
+  ),
+  ofctlWriteRow(
+    "add-flows",
+    "switch file",
+    [2, 2],
+    "Adds the flows of a file, one a line; a line may begin with another command.",
+    (s, argv) => flowModFile(s, argv[1] ?? "", argv[2] ?? "", OFPFC.ADD),
+  ),
+  ofctlWriteRow(
+    "mod-flows",
+    "switch flow",
+    [2, 2],
+    "Changes the actions of the flows that match, with --strict of exactly one.",
+    (s, argv) => flowMod(s, argv, s.options.strict ? OFPFC.MODIFY_STRICT : OFPFC.MODIFY),
+  ),
+  ofctlWriteRow(
+    "del-flows",
+    "switch [flow]",
+    [1, 2],
+    "Deletes the flows that match, with --strict exactly one; all of them without a match.",
+    (s, argv) => flowMod(s, argv, s.options.strict ? OFPFC.DELETE_STRICT : OFPFC.DELETE),
+  ),
+  ofctlWriteRow(
+    "bundle",
+    "switch file",
+    [2, 2],
+    "Sends the flow mods, group mods and packet-outs of a file as one atomic bundle.",
+    (s, argv) => bundle(s, argv[1] ?? "", argv[2] ?? ""),
+  ),
 ];

@@ -20,7 +20,7 @@ import { NXTTMC } from "../../openflow/messages/types-switch.ts";
 import { protocolToVersion } from "../../openflow/messages/version.ts";
 import type { Command } from "../command.ts";
 import { OfctlExit, ofctlFatal, type Vconn } from "./ofctl-vconn.ts";
-import { type OfctlSession, runOfctl } from "./ofctl-session.ts";
+import { type OfctlSession, ofctlRow, ofctlWriteRow } from "./ofctl-session.ts";
 
 /** Ends the command if the version cannot express the change. */
 export function encodeGroupModFor(v: Vconn, gm: GroupMod, xid = v.nextXid()): Uint8Array {
@@ -132,92 +132,88 @@ function tlvMod(
   v.close();
 }
 
-const tool = "ovs-ofctl";
-
-type Body = (s: OfctlSession, argv: readonly string[]) => void;
-
-function row(
-  name: string,
-  usage: string,
-  args: readonly [number, number],
-  doc: string,
-  body: Body,
-): Command {
-  return {
-    tool,
-    name,
-    usage,
-    args,
-    doc,
-    writes: /^(add|mod|del|insert|remove)-(?!tlv)/.test(name),
-    run: (ctx, argv) => runOfctl(ctx, (s) => body(s, argv)),
-  };
-}
-
 export const OFCTL_GROUP_COMMANDS: readonly Command[] = [
-  row("add-meter", "switch meter", [2, 2], "Adds a meter.", (s, argv) =>
+  ofctlWriteRow("add-meter", "switch meter", [2, 2], "Adds a meter.", (s, argv) =>
     meterMod(s, argv, OFPMC.ADD),
   ),
-  row("mod-meter", "switch meter", [2, 2], "Changes a meter.", (s, argv) =>
+  ofctlWriteRow("mod-meter", "switch meter", [2, 2], "Changes a meter.", (s, argv) =>
     meterMod(s, argv, OFPMC.MODIFY),
   ),
-  row("del-meter", "switch meter", [1, 2], "Deletes a meter.", (s, argv) =>
+  ofctlWriteRow("del-meter", "switch meter", [1, 2], "Deletes a meter.", (s, argv) =>
     meterMod(s, argv, OFPMC.DELETE),
   ),
-  row("del-meters", "switch", [1, 2], "Deletes all meters.", (s, argv) =>
+  ofctlWriteRow("del-meters", "switch", [1, 2], "Deletes all meters.", (s, argv) =>
     meterMod(s, argv, OFPMC.DELETE),
   ),
-  row("dump-meter", "switch meter", [1, 2], "Prints the configuration of a meter.", (s, argv) =>
+  ofctlRow(
+    "dump-meter",
+    "switch meter",
+    [1, 2],
+    "Prints the configuration of a meter.",
+    (s, argv) => meterRequest(s, argv, "config"),
+  ),
+  ofctlRow("dump-meters", "switch", [1, 2], "Prints the configuration of all meters.", (s, argv) =>
     meterRequest(s, argv, "config"),
   ),
-  row("dump-meters", "switch", [1, 2], "Prints the configuration of all meters.", (s, argv) =>
-    meterRequest(s, argv, "config"),
-  ),
-  row("meter-stats", "switch [meter]", [1, 2], "Prints what meters counted.", (s, argv) =>
+  ofctlRow("meter-stats", "switch [meter]", [1, 2], "Prints what meters counted.", (s, argv) =>
     meterRequest(s, argv, "stats"),
   ),
-  row("meter-features", "switch", [1, 1], "Prints what meters can do.", (s, argv) =>
+  ofctlRow("meter-features", "switch", [1, 1], "Prints what meters can do.", (s, argv) =>
     meterRequest(s, argv, "features"),
   ),
-  row("add-group", "switch group", [1, 2], "Adds a group.", (s, argv) =>
+  ofctlWriteRow("add-group", "switch group", [1, 2], "Adds a group.", (s, argv) =>
     groupMod(s, argv, OFPGC.ADD),
   ),
-  row("add-groups", "switch file", [2, 2], "Adds the groups of a file.", (s, argv) =>
+  ofctlWriteRow("add-groups", "switch file", [2, 2], "Adds the groups of a file.", (s, argv) =>
     groupModFile(s, argv[1] ?? "", argv[2] ?? "", OFPGC.ADD),
   ),
-  row("mod-group", "switch group", [1, 2], "Changes a group.", (s, argv) =>
+  ofctlWriteRow("mod-group", "switch group", [1, 2], "Changes a group.", (s, argv) =>
     groupMod(s, argv, s.options.mayCreate ? OFPGC.ADD_OR_MOD : OFPGC.MODIFY),
   ),
-  row(
+  ofctlWriteRow(
     "del-groups",
     "switch [group]",
     [1, 2],
     "Deletes groups, and flows that use them.",
     (s, argv) => groupMod(s, argv, OFPGC.DELETE),
   ),
-  row("insert-buckets", "switch [group]", [1, 2], "Adds buckets to a group.", (s, argv) =>
+  ofctlWriteRow("insert-buckets", "switch [group]", [1, 2], "Adds buckets to a group.", (s, argv) =>
     groupMod(s, argv, OFPGC.INSERT_BUCKET),
   ),
-  row("remove-buckets", "switch [group]", [1, 2], "Takes buckets from a group.", (s, argv) =>
-    groupMod(s, argv, OFPGC.REMOVE_BUCKET),
+  ofctlWriteRow(
+    "remove-buckets",
+    "switch [group]",
+    [1, 2],
+    "Takes buckets from a group.",
+    (s, argv) => groupMod(s, argv, OFPGC.REMOVE_BUCKET),
   ),
-  row("dump-groups", "switch [group]", [1, 2], "Prints groups and their buckets.", dumpGroups),
-  row("dump-group-stats", "switch [group]", [1, 2], "Prints what groups counted.", dumpGroupStats),
-  row("dump-group-features", "switch", [1, 1], "Prints what groups can do.", (s, argv) => {
+  ofctlRow("dump-groups", "switch [group]", [1, 2], "Prints groups and their buckets.", dumpGroups),
+  ofctlRow(
+    "dump-group-stats",
+    "switch [group]",
+    [1, 2],
+    "Prints what groups counted.",
+    dumpGroupStats,
+  ),
+  ofctlRow("dump-group-features", "switch", [1, 1], "Prints what groups can do.", (s, argv) => {
     const v = s.open(argv[1] ?? "");
     dumpRequest(s, v, encodeGroupFeaturesRequest(v.version, v.nextXid()));
   }),
-  row(
+  ofctlRow(
     "add-tlv-map",
     "switch map",
     [2, 2],
     "Maps tunnel options to tun_metadata fields.",
     (s, argv) => tlvMod(s, argv, NXTTMC.ADD),
   ),
-  row("del-tlv-map", "switch [map]", [1, 2], "Deletes mappings of tunnel options.", (s, argv) =>
-    tlvMod(s, argv, argv.length > 2 ? NXTTMC.DELETE : NXTTMC.CLEAR),
+  ofctlRow(
+    "del-tlv-map",
+    "switch [map]",
+    [1, 2],
+    "Deletes mappings of tunnel options.",
+    (s, argv) => tlvMod(s, argv, argv.length > 2 ? NXTTMC.DELETE : NXTTMC.CLEAR),
   ),
-  row("dump-tlv-map", "switch", [1, 1], "Prints the mappings of tunnel options.", (s, argv) =>
+  ofctlRow("dump-tlv-map", "switch", [1, 1], "Prints the mappings of tunnel options.", (s, argv) =>
     s.dumpTrivial(argv[1] ?? "", "NXT_TLV_TABLE_REQUEST"),
   ),
 ];

@@ -43,7 +43,7 @@ import {
 import { formatVersionBitmapNames } from "../../openflow/messages/version.ts";
 import { OFPTFC15 } from "../../openflow/ofproto-tables.ts";
 import { TABLE_NAME_MAX } from "../../openflow/oftable.ts";
-import type { Command } from "../command.ts";
+import { type Command, ANY_ARGS } from "../command.ts";
 import {
   encodeTableDescRequest,
   encodeTableFeaturesRequest,
@@ -51,7 +51,7 @@ import {
   portNumber,
 } from "./ofctl-dump.ts";
 import { OfctlExit, ofctlFatal, type Vconn } from "./ofctl-vconn.ts";
-import { type OfctlSession, runOfctl } from "./ofctl-session.ts";
+import { type OfctlSession, ofctlRow, ofctlWriteRow } from "./ofctl-session.ts";
 
 /** Names of mod-port's actions: the bit, and its value when the name stands without "no-". */
 const PORT_FLAGS: Readonly<Record<string, readonly [bit: number, on: boolean]>> = {
@@ -282,39 +282,31 @@ function ctFlush(s: OfctlSession, [, name = "", ...args]: readonly string[]): vo
   v.close();
 }
 
-const tool = "ovs-ofctl";
-
-function row(
-  name: string,
-  usage: string,
-  args: readonly [number, number],
-  doc: string,
-  body: (s: OfctlSession, argv: readonly string[]) => void,
-): Command {
-  return {
-    tool,
-    name,
-    usage,
-    args,
-    doc,
-    writes: !name.startsWith("ct-"),
-    run: (ctx, argv) => runOfctl(ctx, (s) => body(s, argv)),
-  };
-}
-
 export const OFCTL_MOD_COMMANDS: readonly Command[] = [
-  row("mod-port", "switch iface act", [3, 3], "Changes what a port does.", modPort),
-  row("mod-table", "switch mod", [3, 3], "Changes what a table does.", modTable),
-  row("set-frags", "switch frag_mode", [2, 2], "Changes how IP fragments are handled.", setFrags),
-  row(
+  ofctlWriteRow("mod-port", "switch iface act", [3, 3], "Changes what a port does.", modPort),
+  ofctlWriteRow("mod-table", "switch mod", [3, 3], "Changes what a table does.", modTable),
+  ofctlWriteRow(
+    "set-frags",
+    "switch frag_mode",
+    [2, 2],
+    "Changes how IP fragments are handled.",
+    setFrags,
+  ),
+  ofctlWriteRow(
     "packet-out",
     'switch "in_port=<port> packet=<hex data> actions=..."',
-    [2, Number.POSITIVE_INFINITY],
+    [2, ANY_ARGS],
     "Runs actions on a packet.",
     packetOut,
   ),
-  row("ct-flush-zone", "switch zone", [2, 2], "Forgets the connections of a zone.", ctFlushZone),
-  row(
+  ofctlRow(
+    "ct-flush-zone",
+    "switch zone",
+    [2, 2],
+    "Forgets the connections of a zone.",
+    ctFlushZone,
+  ),
+  ofctlRow(
     "ct-flush",
     "switch [zone=N] [ct-orig-tuple [ct-reply-tuple]]",
     [1, 4],

@@ -63,8 +63,8 @@ import {
   scanHex,
   wrapOxm,
 } from "../../openflow/oxm-text.ts";
-import type { Command, CommandContext, Reply } from "../command.ts";
-import { type OfctlSession, plainDump, runOfctl } from "./ofctl-session.ts";
+import type { Command } from "../command.ts";
+import { type OfctlSession, plainDump, ofctlTestRow } from "./ofctl-session.ts";
 import { ofctlFatal } from "./ofctl-vconn.ts";
 
 /** Lines of standard input; what follows the last end of line counts if it is not empty. */
@@ -374,47 +374,60 @@ function vlan11Text(b: Uint8Array): string {
   return vlanText(b, { wild: 8, vid: 36, pcp: 38 }, { vid: 1 << 1, pcp: 1 << 2 });
 }
 
-type Body = (s: OfctlSession, argv: readonly string[]) => void;
-
-function row(name: string, args: readonly [number, number], doc: string, body: Body): Command {
-  return {
-    tool: "ovs-ofctl",
-    name,
-    usage: undefined,
-    args,
-    doc,
-    run: (ctx: CommandContext, argv: readonly string[]): Reply =>
-      runOfctl(ctx, (s) => {
-        body(s, argv);
-        return undefined;
-      }),
-  };
-}
-
 export const OFCTL_PARSE_COMMANDS: readonly Command[] = [
-  row("parse-flow", [1, 1], "Prints the flow mod that a flow becomes.", parseFlowCommand),
-  row("parse-flows", [1, 1], "Prints the flow mods that a file's flows become.", parseFlowsCommand),
-  row("parse-group", [1, 1], "Prints the group mod that a group becomes.", parseGroupCommand),
-  row("parse-nx-match", [0, 0], "Takes NXM matches apart and puts them together again.", parseNxm),
-  row("parse-nxm", [0, 0], "Takes NXM matches apart and puts them together again.", parseNxm),
-  row("parse-oxm", [1, 1], "Takes OXM matches apart and puts them together again.", parseOxm),
-  row("parse-actions", [1, 1], "Prints actions given as bytes.", (s, argv) =>
+  ofctlTestRow("parse-flow", [1, 1], "Prints the flow mod that a flow becomes.", parseFlowCommand),
+  ofctlTestRow(
+    "parse-flows",
+    [1, 1],
+    "Prints the flow mods that a file's flows become.",
+    parseFlowsCommand,
+  ),
+  ofctlTestRow(
+    "parse-group",
+    [1, 1],
+    "Prints the group mod that a group becomes.",
+    parseGroupCommand,
+  ),
+  ofctlTestRow(
+    "parse-nx-match",
+    [0, 0],
+    "Takes NXM matches apart and puts them together again.",
+    parseNxm,
+  ),
+  ofctlTestRow(
+    "parse-nxm",
+    [0, 0],
+    "Takes NXM matches apart and puts them together again.",
+    parseNxm,
+  ),
+  ofctlTestRow(
+    "parse-oxm",
+    [1, 1],
+    "Takes OXM matches apart and puts them together again.",
+    parseOxm,
+  ),
+  ofctlTestRow("parse-actions", [1, 1], "Prints actions given as bytes.", (s, argv) =>
     parseActionBytes(s, argv, false),
   ),
-  row("parse-instructions", [1, 1], "Prints instructions given as bytes.", (s, argv) =>
+  ofctlTestRow("parse-instructions", [1, 1], "Prints instructions given as bytes.", (s, argv) =>
     parseActionBytes(s, argv, true),
   ),
-  row(
+  ofctlTestRow(
     "parse-ofp10-match",
     [0, 0],
     "Prints matches of OpenFlow 1.0 given as bytes.",
     parseOfp10Match,
   ),
-  row(
+  ofctlTestRow(
     "parse-ofp11-match",
     [0, 0],
     "Prints matches of OpenFlow 1.1 given as bytes.",
     parseOfp11Match,
   ),
-  row("check-vlan", [2, 2], "Shows a VLAN match in every form that flows have.", checkVlan),
+  ofctlTestRow(
+    "check-vlan",
+    [2, 2],
+    "Shows a VLAN match in every form that flows have.",
+    checkVlan,
+  ),
 ];

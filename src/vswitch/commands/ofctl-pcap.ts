@@ -12,8 +12,8 @@ import { IP_PROTO } from "../../packet/ip.ts";
 import { PacketBuf } from "../../packet/packet.ts";
 import { PcapDecoder } from "../../packet/pcap-format.ts";
 import { TcpReader, type TcpStream } from "../../packet/tcp-reader.ts";
-import type { Command } from "../command.ts";
-import { type OfctlSession, runOfctl } from "./ofctl-session.ts";
+import { type Command, ANY_ARGS } from "../command.ts";
+import { type OfctlSession, ofctlRow } from "./ofctl-session.ts";
 import { ofctlFatal } from "./ofctl-vconn.ts";
 
 /** Ports of OpenFlow, unless the user names others. */
@@ -79,12 +79,11 @@ function parseCapture(s: OfctlSession, [, name = "", ...ports]: readonly string[
 }
 
 export const OFCTL_PCAP_COMMANDS: readonly Command[] = [
-  {
-    tool: "ovs-ofctl",
-    name: "ofp-parse-pcap",
-    usage: "pcap",
-    args: [1, Number.MAX_SAFE_INTEGER],
-    doc: "Prints the OpenFlow messages of a capture.",
-    run: (ctx, argv) => runOfctl(ctx, (s) => parseCapture(s, argv)),
-  },
+  ofctlRow(
+    "ofp-parse-pcap",
+    "pcap",
+    [1, ANY_ARGS],
+    "Prints the OpenFlow messages of a capture.",
+    (s, argv) => parseCapture(s, argv),
+  ),
 ];

@@ -23,8 +23,8 @@ import { OFP_HEADER } from "../../openflow/messages/raw.ts";
 import { scanHex } from "../../openflow/oxm-text.ts";
 import { PacketBuf } from "../../packet/packet.ts";
 import { PcapDecoder, pcapHeader, pcapRecord } from "../../packet/pcap-format.ts";
-import type { Command, CommandContext, Reply } from "../command.ts";
-import { type OfctlSession, plainDump, runOfctl } from "./ofctl-session.ts";
+import { type Command, ANY_ARGS } from "../command.ts";
+import { type OfctlSession, plainDump, ofctlRow, ofctlTestRow } from "./ofctl-session.ts";
 import { ofctlFatal } from "./ofctl-vconn.ts";
 
 /** Verbosity of ofp-print unless the user says one. */
@@ -222,34 +222,44 @@ function parsePacket(s: OfctlSession): number {
   return 0;
 }
 
-type Body = (s: OfctlSession, argv: readonly string[]) => number;
-
-function row(name: string, args: readonly [number, number], doc: string, body: Body): Command {
-  return {
-    tool: "ovs-ofctl",
-    name,
-    usage: undefined,
-    args,
-    doc,
-    run: (ctx: CommandContext, argv: readonly string[]): Reply =>
-      runOfctl(ctx, (s) => body(s, argv)),
-  };
-}
-
-/** Commands that take any number of arguments. */
-const MANY = Number.MAX_SAFE_INTEGER;
-
 export const OFCTL_PRINT_COMMANDS: readonly Command[] = [
-  row("ofp-print", [1, 2], "Prints an OpenFlow message given as hex digits.", printMessage),
-  {
-    ...row("ofp-parse", [1, 1], "Prints the OpenFlow messages in a file.", parseMessages),
-    usage: "file",
-  },
-  row("print-error", [1, 1], "Prints the numbers of an error in each version.", printError),
-  row("encode-error-reply", [2, 2], "Prints the bytes of an error reply.", encodeError),
-  row("encode-hello", [1, 1], "Prints the bytes of a hello for a set of versions.", printHello),
-  row("parse-key-value", [1, MANY], "Splits texts into keys and values.", printKeyValues),
-  row("parse-pcap", [1, MANY], "Prints the flows of the packets in capture files.", parsePcap),
-  row("compose-packet", [1, 2], "Makes a packet from a flow.", composePacket),
-  row("parse-packet", [0, 0], "Prints the flow of the packet on standard input.", parsePacket),
+  ofctlTestRow(
+    "ofp-print",
+    [1, 2],
+    "Prints an OpenFlow message given as hex digits.",
+    printMessage,
+  ),
+  ofctlRow("ofp-parse", "file", [1, 1], "Prints the OpenFlow messages in a file.", parseMessages),
+  ofctlTestRow(
+    "print-error",
+    [1, 1],
+    "Prints the numbers of an error in each version.",
+    printError,
+  ),
+  ofctlTestRow("encode-error-reply", [2, 2], "Prints the bytes of an error reply.", encodeError),
+  ofctlTestRow(
+    "encode-hello",
+    [1, 1],
+    "Prints the bytes of a hello for a set of versions.",
+    printHello,
+  ),
+  ofctlTestRow(
+    "parse-key-value",
+    [1, ANY_ARGS],
+    "Splits texts into keys and values.",
+    printKeyValues,
+  ),
+  ofctlTestRow(
+    "parse-pcap",
+    [1, ANY_ARGS],
+    "Prints the flows of the packets in capture files.",
+    parsePcap,
+  ),
+  ofctlTestRow("compose-packet", [1, 2], "Makes a packet from a flow.", composePacket),
+  ofctlTestRow(
+    "parse-packet",
+    [0, 0],
+    "Prints the flow of the packet on standard input.",
+    parsePacket,
+  ),
 ];

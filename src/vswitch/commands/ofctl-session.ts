@@ -29,6 +29,7 @@ import {
 } from "../../openflow/messages/switch.ts";
 import { decodeTableNames } from "../../openflow/messages/table-features.ts";
 import { pullTableStats } from "../../openflow/messages/table-stats.ts";
+import { Painter } from "../../openflow/paint.ts";
 import { OFPBF, type PhyPort } from "../../openflow/messages/types-switch.ts";
 import { OFPP } from "../../flow/ofp-port.ts";
 import {
@@ -37,7 +38,7 @@ import {
   protocolsToString,
   protocolsToVersions,
 } from "../../openflow/messages/version.ts";
-import type { CommandContext, Reply } from "../command.ts";
+import type { Command, CommandContext, Reply } from "../command.ts";
 import { defaultOfctlOptions, type OfctlOptions } from "../ofctl-options.ts";
 import { openToolLog } from "../tool-log.ts";
 import { OfctlExit, ofctlFatal, openVconn, type Vconn } from "./ofctl-vconn.ts";
@@ -140,7 +141,7 @@ export class OfctlSession {
   }
 
   /** The text of a message, with more detail than the user asked for; the log says what is wrong. */
-  format(bytes: Uint8Array, more: number, names?: NameMaps): string {
+  format(bytes: Uint8Array, more: number, names = this.shownNothing): string {
     return ofpPrint(bytes, this.options.verbosity + more, names, this.logSink);
   }
 
@@ -159,11 +160,20 @@ export class OfctlSession {
     return this.options.names === true;
   }
 
+  /** How texts without names are shown. */
+  get shownNothing(): NameMaps {
+    return this.#inColour(null, null);
+  }
+
+  #inColour(ports: NameMap | null, tables: NameMap | null): NameMaps {
+    return this.options.color ? { ports, tables, painter: new Painter() } : { ports, tables };
+  }
+
   /** The names are kept under `key`, which is what the user or the connection calls the switch. */
   shown(name: string, key = name): NameMaps {
     return this.showNames
-      ? { ports: this.portMap(name, key), tables: this.tableMap(name, key) }
-      : { ports: null, tables: null };
+      ? this.#inColour(this.portMap(name, key), this.tableMap(name, key))
+      : this.shownNothing;
   }
 
   portMap(name: string, key = name): NameMap {
@@ -379,6 +389,35 @@ export function runOfctl(ctx: CommandContext, body: (s: OfctlSession) => unknown
     const { stdout, stderr } = s.takeOutput();
     return { exit: e.exit, stdout, stderr: stderr + e.stderr };
   }
+}
+
+/**
+ * A row of ovs-ofctl: `body` prints into the session and may answer an exit status.
+ */
+export function ofctlRow(
+  name: string,
+  usage: Command["usage"],
+  args: Command["args"],
+  doc: string,
+  body: (s: OfctlSession, argv: readonly string[]) => unknown,
+): Command {
+  const run: Command["run"] = (ctx, argv) => runOfctl(ctx, (s) => body(s, argv));
+  return { tool: "ovs-ofctl", name, usage, args, doc, run };
+}
+
+/** A row that the tool does not list: it only serves tests. */
+export function ofctlTestRow(
+  name: string,
+  args: Command["args"],
+  doc: string,
+  body: Parameters<typeof ofctlRow>[4],
+): Command {
+  return ofctlRow(name, undefined, args, doc, body);
+}
+
+/** A row that changes the switch, which --read-only refuses. */
+export function ofctlWriteRow(...row: Parameters<typeof ofctlRow>): Command {
+  return { ...ofctlRow(...row), writes: true };
 }
 
 /** Bytes as the tool dumps them: unlike in messages, nothing follows the eighth byte of a short line. */

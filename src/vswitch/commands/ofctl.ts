@@ -1,7 +1,7 @@
 // The rows of ovs-ofctl that talk to a switch, family by family, and the list of all its commands in
 // the order in which the real tool has them.
 
-import { type Command, ok } from "../command.ts";
+import { ANY_ARGS, type Command, ok } from "../command.ts";
 import { OFCTL_DIFF_COMMANDS } from "./ofctl-diff.ts";
 import { OFCTL_DUMP_COMMANDS } from "./ofctl-dump.ts";
 import { OFCTL_FLOW_COMMANDS } from "./ofctl-flows.ts";
@@ -12,7 +12,7 @@ import { OFCTL_PARSE_COMMANDS } from "./ofctl-parse.ts";
 import { OFCTL_PCAP_COMMANDS } from "./ofctl-pcap.ts";
 import { OFCTL_PRINT_COMMANDS } from "./ofctl-print.ts";
 
-/** ovs: utilities/ovs-ofctl.c all_commands[]. */
+/** The order of the list, nothing else (ovs: utilities/ovs-ofctl.c all_commands[]). */
 const ORDER = `
   show monitor snoop dump-desc dump-tables dump-table-features dump-table-desc dump-flows
   dump-aggregate queue-stats queue-get-config add-flow add-flows mod-flows del-flows
@@ -33,7 +33,7 @@ const LIST_COMMANDS: Command = {
   tool: "ovs-ofctl",
   name: "list-commands",
   usage: "",
-  args: [0, Number.MAX_SAFE_INTEGER],
+  args: [0, ANY_ARGS],
   doc: "Lists the commands of ovs-ofctl.",
   run: () => ok(`The available commands are:\n${listCommands()}`),
 };
@@ -43,7 +43,7 @@ const HELP: Command = {
   tool: "ovs-ofctl",
   name: "help",
   usage: "",
-  args: [0, Number.MAX_SAFE_INTEGER],
+  args: [0, ANY_ARGS],
   doc: "Tells how ovs-ofctl is used.",
   run: () => ok(ofctlUsage()),
 };
@@ -62,9 +62,16 @@ export const OFCTL_COMMANDS: readonly Command[] = [
 
 function listCommands(): string {
   const rows = [...OFCTL_COMMANDS, ...OFCTL_PARSE_COMMANDS, ...OFCTL_PRINT_COMMANDS];
-  return ORDER.flatMap((name) => rows.filter((c) => c.name === name))
+  return rows
+    .toSorted((a, b) => place(a) - place(b))
     .map((c) => `  ${c.name.padEnd(23)} ${c.usage ?? ""}\n`)
     .join("");
+}
+
+/** A command that the real tool does not have would stand at the end. */
+function place({ name }: Command): number {
+  const at = ORDER.indexOf(name);
+  return at < 0 ? ORDER.length : at;
 }
 
 /** How ovs-ofctl is used; the real tool's text is longer. */

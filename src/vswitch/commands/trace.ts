@@ -27,6 +27,7 @@ import { PacketBuf } from "../../packet/packet.ts";
 import type { Backer } from "../backer.ts";
 import type { Bridge } from "../bridge.ts";
 import {
+  ANY_ARGS,
   appctlError,
   appctlOk,
   type Command,
@@ -418,14 +419,12 @@ function tracePacketOut(ctx: CommandContext, argv: readonly string[]): Reply {
   return error === null ? run(vs, a, target, list) : appctlError(`Bad actions: ${error}`);
 }
 
-const ANY = Number.POSITIVE_INFINITY;
-
 export const TRACE_COMMANDS: readonly Command[] = [
   {
     tool: "ovs-appctl",
     name: "ofproto/trace",
     usage: "{[dp_name] odp_flow | bridge br_flow} [OPTIONS...] [-generate|packet]",
-    args: [1, ANY],
+    args: [1, ANY_ARGS],
     doc: "Shows how a packet passes through the flow tables, and what becomes of it.",
     run: trace,
   },
@@ -434,7 +433,7 @@ export const TRACE_COMMANDS: readonly Command[] = [
     name: "ofproto/trace-packet-out",
     usage:
       "[-consistent] {[dp_name] odp_flow | bridge br_flow} [OPTIONS...] [-generate|packet] actions",
-    args: [2, ANY],
+    args: [2, ANY_ARGS],
     doc: "The same for the actions of a packet-out.",
     run: tracePacketOut,
   },

@@ -9,6 +9,7 @@ import {
   type Command,
   type CommandContext,
   type Reply,
+  appctlRows,
 } from "../command.ts";
 import type { DatapathPair } from "../packets.ts";
 import { packetsOf } from "./dpctl-params.ts";
@@ -71,45 +72,42 @@ function purge(ctx: CommandContext): Reply {
   return appctlOk();
 }
 
-type Run = (ctx: CommandContext, argv: readonly string[]) => Reply;
-
-function row(
-  name: string,
-  usage: string | undefined,
-  args: number,
-  doc: string,
-  run: Run,
-): Command {
-  return { tool: "ovs-appctl", name, usage, args: [args, args], doc, run };
-}
+const upcallRow = appctlRows("upcall/");
+const revalidatorRow = appctlRows("revalidator/");
 
 export const UPCALL_COMMANDS: readonly Command[] = [
-  row("upcall/show", "", 0, "Shows how many datapath flows there are and may be.", show),
-  row("upcall/disable-megaflows", "", 0, "Makes each packet header its own flow.", (ctx) =>
+  upcallRow("show", "", [0, 0], "Shows how many datapath flows there are and may be.", show),
+  upcallRow("disable-megaflows", "", [0, 0], "Makes each packet header its own flow.", (ctx) =>
     setMegaflows(ctx, false),
   ),
-  row("upcall/enable-megaflows", "", 0, "Lets flows leave open what does not matter.", (ctx) =>
+  upcallRow("enable-megaflows", "", [0, 0], "Lets flows leave open what does not matter.", (ctx) =>
     setMegaflows(ctx, true),
   ),
-  row("upcall/disable-ufid", "", 0, "Accepted; dumps are whole here anyway.", () =>
+  upcallRow("disable-ufid", "", [0, 0], "Accepted; dumps are whole here anyway.", () =>
     appctlOk("Datapath dumping tersely using UFID disabled"),
   ),
-  row("upcall/enable-ufid", "", 0, "Accepted; dumps are whole here anyway.", () =>
+  upcallRow("enable-ufid", "", [0, 0], "Accepted; dumps are whole here anyway.", () =>
     appctlOk("Datapath dumping tersely using UFID enabled for supported datapaths"),
   ),
-  row("upcall/set-flow-limit", "flow-limit-number", 1, "Limits the datapath flows.", setFlowLimit),
-  row("revalidator/wait", "", 0, "Brings counters and datapath flows up to date.", wait),
-  row(
-    "revalidator/purge",
+  upcallRow(
+    "set-flow-limit",
+    "flow-limit-number",
+    [1, 1],
+    "Limits the datapath flows.",
+    setFlowLimit,
+  ),
+  revalidatorRow("wait", "", [0, 0], "Brings counters and datapath flows up to date.", wait),
+  revalidatorRow(
+    "purge",
     "",
-    0,
+    [0, 0],
     "Deletes all datapath flows, crediting what they counted.",
     purge,
   ),
-  row("revalidator/pause", undefined, 0, "Accepted; revalidation waits for no thread.", () =>
+  revalidatorRow("pause", undefined, [0, 0], "Accepted; revalidation waits for no thread.", () =>
     appctlOk(),
   ),
-  row("revalidator/resume", undefined, 0, "Accepted; revalidation waits for no thread.", () =>
+  revalidatorRow("resume", undefined, [0, 0], "Accepted; revalidation waits for no thread.", () =>
     appctlOk(),
   ),
 ];

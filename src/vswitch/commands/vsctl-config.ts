@@ -3,6 +3,7 @@
 //
 // References: ovs: utilities/ovs-vsctl.c; lib/vconn.c, lib/stream.c (names of connections).
 
+import { ANY_ARGS } from "../command.ts";
 import type { Row } from "../../ovsdb/database.ts";
 import { type Datum, emptyDatum, findKey, mapDatum, setDatum } from "../../ovsdb/datum.ts";
 import { atoll } from "./misc.ts";
@@ -16,8 +17,6 @@ import {
   type CtlRow,
   ctlCommands,
 } from "./vsctl-core.ts";
-
-const MANY = Number.POSITIVE_INFINITY;
 
 function arg(ctx: CtlContext, i: number): string {
   return ctx.argv[i] ?? "";
@@ -343,7 +342,7 @@ const ROWS: readonly CtlRow[] = [
   [
     "set-controller",
     1,
-    MANY,
+    ANY_ARGS,
     "BRIDGE TARGET...",
     PROBE,
     true,
@@ -355,7 +354,7 @@ const ROWS: readonly CtlRow[] = [
   ["set-fail-mode", 2, 2, "BRIDGE MODE", "", true, setFailMode, "Sets a bridge's fail mode."],
   ["get-manager", 0, 0, "", "", false, getManager, "Prints the managers."],
   ["del-manager", 0, 0, "", "", true, delManager, "Deletes the managers."],
-  ["set-manager", 1, MANY, "TARGET...", PROBE, true, setManager, "Sets the managers."],
+  ["set-manager", 1, ANY_ARGS, "TARGET...", PROBE, true, setManager, "Sets the managers."],
   ["get-ssl", 0, 0, "", "", false, getSsl, "Prints the SSL configuration."],
   ["del-ssl", 0, 0, "", "", true, delSsl, "Deletes the SSL configuration."],
   [
@@ -375,7 +374,7 @@ const ROWS: readonly CtlRow[] = [
   [
     "add-zone-tp",
     3,
-    MANY,
+    ANY_ARGS,
     "",
     "--may-exist",
     true,

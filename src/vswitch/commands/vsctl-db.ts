@@ -3,6 +3,7 @@
 //
 // Reference: ovs: lib/db-ctl-base.c.
 
+import { ANY_ARGS } from "../command.ts";
 import { type Atom, atomFromText, atomToJson, formatAtom } from "../../ovsdb/atom.ts";
 import type { Row } from "../../ovsdb/database.ts";
 import {
@@ -40,7 +41,9 @@ import {
   parseColumnArg,
 } from "./vsctl-core.ts";
 
+/** A column with as many values as one likes. */
 const MANY = Number.POSITIVE_INFINITY;
+
 const UUID_TYPE: ColumnType = { key: { type: "uuid" }, value: undefined, min: 1, max: 1 };
 
 /** One atom from its text. */
@@ -86,7 +89,12 @@ function satisfies(ctx: CtlContext, table: TableSchema, row: Row, text: string):
     die(`cannot specify key to check for non-map column ${column.name}`);
   }
   const wantedKey = parseAtom(ctx, key, column.type.key);
-  const type: ColumnType = { ...column.type, key: column.type.value, value: undefined, max: MANY };
+  const type: ColumnType = {
+    ...column.type,
+    key: column.type.value,
+    value: undefined,
+    max: MANY,
+  };
   const wanted = orDie(() => datumFromText(value, type, ctx.symbols));
   const i = findKey(have, wantedKey);
   if (i < 0 && !operator.startsWith("{")) {
@@ -416,7 +424,7 @@ function prepareTable(ctx: CtlContext): void {
 export const DB_CTL_COMMANDS: readonly CtlCommand[] = [
   {
     name: "comment",
-    args: [0, MANY],
+    args: [0, ANY_ARGS],
     usage: "[ARG]...",
     options: "",
     writes: false,
@@ -424,7 +432,7 @@ export const DB_CTL_COMMANDS: readonly CtlCommand[] = [
   },
   {
     name: "get",
-    args: [2, MANY],
+    args: [2, ANY_ARGS],
     usage: "TABLE RECORD [COLUMN[:KEY]]...",
     options: "--if-exists,--id=",
     writes: false,
@@ -434,7 +442,7 @@ export const DB_CTL_COMMANDS: readonly CtlCommand[] = [
   },
   {
     name: "list",
-    args: [1, MANY],
+    args: [1, ANY_ARGS],
     usage: "TABLE [RECORD]...",
     options: "--if-exists,--columns=",
     writes: false,
@@ -444,7 +452,7 @@ export const DB_CTL_COMMANDS: readonly CtlCommand[] = [
   },
   {
     name: "find",
-    args: [1, MANY],
+    args: [1, ANY_ARGS],
     usage: "TABLE [COLUMN[:KEY]=VALUE]...",
     options: "--columns=",
     writes: false,
@@ -454,7 +462,7 @@ export const DB_CTL_COMMANDS: readonly CtlCommand[] = [
   },
   {
     name: "set",
-    args: [3, MANY],
+    args: [3, ANY_ARGS],
     usage: "TABLE RECORD COLUMN[:KEY]=VALUE...",
     options: "--if-exists",
     writes: true,
@@ -464,7 +472,7 @@ export const DB_CTL_COMMANDS: readonly CtlCommand[] = [
   },
   {
     name: "add",
-    args: [4, MANY],
+    args: [4, ANY_ARGS],
     usage: "TABLE RECORD COLUMN [KEY=]VALUE...",
     options: "--if-exists",
     writes: true,
@@ -474,7 +482,7 @@ export const DB_CTL_COMMANDS: readonly CtlCommand[] = [
   },
   {
     name: "remove",
-    args: [4, MANY],
+    args: [4, ANY_ARGS],
     usage: "TABLE RECORD COLUMN KEY|VALUE|KEY=VALUE...",
     options: "--if-exists",
     writes: true,
@@ -484,7 +492,7 @@ export const DB_CTL_COMMANDS: readonly CtlCommand[] = [
   },
   {
     name: "clear",
-    args: [3, MANY],
+    args: [3, ANY_ARGS],
     usage: "TABLE RECORD COLUMN...",
     options: "--if-exists",
     writes: true,
@@ -494,7 +502,7 @@ export const DB_CTL_COMMANDS: readonly CtlCommand[] = [
   },
   {
     name: "create",
-    args: [2, MANY],
+    args: [2, ANY_ARGS],
     usage: "TABLE COLUMN[:KEY]=VALUE...",
     options: "--id=",
     writes: true,
@@ -504,7 +512,7 @@ export const DB_CTL_COMMANDS: readonly CtlCommand[] = [
   },
   {
     name: "destroy",
-    args: [1, MANY],
+    args: [1, ANY_ARGS],
     usage: "TABLE [RECORD]...",
     options: "--if-exists,--all",
     writes: true,
@@ -514,7 +522,7 @@ export const DB_CTL_COMMANDS: readonly CtlCommand[] = [
   },
   {
     name: "wait-until",
-    args: [2, MANY],
+    args: [2, ANY_ARGS],
     usage: "TABLE RECORD [COLUMN[:KEY]=VALUE]...",
     options: "",
     writes: false,

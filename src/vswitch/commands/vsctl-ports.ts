@@ -2,6 +2,7 @@
 //
 // Reference: ovs: utilities/ovs-vsctl.c cmd_add_br, add_port, cmd_del_port and their like.
 
+import { ANY_ARGS } from "../command.ts";
 import { compareText } from "../../ovsdb/atom.ts";
 import type { Row } from "../../ovsdb/database.ts";
 import { mapDatum, setDatum } from "../../ovsdb/datum.ts";
@@ -26,8 +27,6 @@ import {
   VsctlFatal,
 } from "./vsctl-core.ts";
 import { setColumn } from "./vsctl-db.ts";
-
-const MANY = Number.POSITIVE_INFINITY;
 
 function arg(ctx: CtlContext, i: number): string {
   return ctx.argv[i] ?? "";
@@ -449,7 +448,7 @@ const ROWS: readonly CtlRow[] = [
   [
     "add-port",
     2,
-    MANY,
+    ANY_ARGS,
     "BRIDGE NEW-PORT [COLUMN[:KEY]=VALUE]...",
     "--may-exist",
     true,
@@ -470,7 +469,7 @@ const ROWS: readonly CtlRow[] = [
   [
     "add-bond",
     4,
-    MANY,
+    ANY_ARGS,
     "BRIDGE BOND IFACE... [COLUMN[:KEY]=VALUE]...",
     "--may-exist,--fake-iface",
     true,
