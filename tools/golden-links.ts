@@ -17,7 +17,7 @@ const SETTINGS_PAUSE_MS = 250;
 const names = process.argv.slice(2);
 for (const name of names.length > 0
   ? names
-  : ["links", "trees", "auto-attach", "controllers", "datapath-ports"]) {
+  : ["links", "trees", "auto-attach", "controllers", "datapath-ports", "sampling"]) {
   const file = `test/golden/${name}.txt`;
   const golden = parseGolden(readFileSync(file, "utf8"));
   for (const session of golden.sessions) {

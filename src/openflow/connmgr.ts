@@ -288,7 +288,6 @@ const ACTION_BITS = (1 << OFPR.ACTION_SET) | (1 << OFPR.GROUP) | (1 << OFPR.PACK
 export class ConnMgr {
   readonly #ofproto: Ofproto;
   readonly #conns = new Set<Ofconn>();
-  #nextService = 0;
   readonly services: Services;
   #failMode: FailMode = "secure";
   #failOpen: FailOpen | null = null;
@@ -306,7 +305,7 @@ export class ConnMgr {
 
   /** The name of the next connection to the bridge's own socket. */
   nextServiceName(): string {
-    return `${this.#ofproto.name}<->unix#${this.#nextService++}`;
+    return `${this.#ofproto.name}<->unix#${this.#ofproto.provider.nextSocket()}`;
   }
 
   connect(s: Omit<ConnSettings, "name" | "type"> & Partial<ConnSettings>): Ofconn {

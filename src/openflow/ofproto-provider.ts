@@ -13,7 +13,7 @@ import type {
   MeterFeatures,
   QueueStats,
 } from "./messages/types-group.ts";
-import type { CtMatch, PortCounters, SwitchConfig } from "./messages/types-switch.ts";
+import type { CtMatch, IpfixStats, PortCounters, SwitchConfig } from "./messages/types-switch.ts";
 import type { OfPort } from "./ofport.ts";
 import type { Line } from "./rconn.ts";
 import type { Rule } from "./rule.ts";
@@ -57,8 +57,12 @@ export interface OfprotoProvider {
   dial(target: string, versions: number): Line | string;
   /** Lets others connect at a target such as "ptcp:6653"; false if nobody can. */
   listen(target: string): boolean;
+  /** Numbers the connections that come by Unix sockets. */
+  nextSocket(): number;
   /** Address of the bridge's own port as a number, 0 if it has no such port. */
   localMac(): number;
+  /** Of the bridge's IPFIX exporter, or of those of flows; null if there are none. */
+  ipfixStats(ofBridge: boolean): IpfixStats[] | null;
   /** Continues a packet that a controller held (NXT_RESUME). */
   resume(message: Uint8Array): OfpErr | null;
 }

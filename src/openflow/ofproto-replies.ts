@@ -18,6 +18,7 @@ import {
   decodeGroupStatsRequest,
   encodeGroupFeaturesReply,
 } from "./messages/group.ts";
+import { appendIpfixStats } from "./messages/ipfix.ts";
 import {
   appendMeterConfig,
   appendMeterStats,
@@ -169,8 +170,8 @@ export const STATS_HANDLERS: Partial<Record<MsgType, Handler>> = {
     }
     return sendAll(conn, m);
   },
-  IPFIX_BRIDGE_STATS_REQUEST: () => "NXST_NOT_CONFIGURED",
-  IPFIX_FLOW_STATS_REQUEST: () => "NXST_NOT_CONFIGURED",
+  IPFIX_BRIDGE_STATS_REQUEST: (conn, msg) => handleIpfix(conn, msg, true),
+  IPFIX_FLOW_STATS_REQUEST: (conn, msg) => handleIpfix(conn, msg, false),
   GROUP_FEATURES_STATS_REQUEST: (conn, msg) => {
     const features = {
       types: 0xf,
@@ -182,6 +183,18 @@ export const STATS_HANDLERS: Partial<Record<MsgType, Handler>> = {
     return null;
   },
 };
+
+function handleIpfix(conn: Ofconn, msg: Msg, ofBridge: boolean): OfpErr | null {
+  const stats = conn.ofproto.provider.ipfixStats(ofBridge);
+  if (stats === null) {
+    return "NXST_NOT_CONFIGURED";
+  }
+  const m = Multipart.replyTo(msg);
+  for (const s of stats) {
+    appendIpfixStats(m, s);
+  }
+  return sendAll(conn, m);
+}
 
 function sendAll(conn: Ofconn, m: Multipart): null {
   for (const bytes of m.messages()) {

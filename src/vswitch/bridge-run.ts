@@ -27,6 +27,7 @@ export function runBridge(br: Bridge, nowMs: number): boolean {
   }
   revalidate = ml.run(nowMs) || revalidate;
   revalidate = (ms?.run(nowMs) ?? false) || revalidate;
+  br.sampling.run();
   ofproto.run();
   if (revalidate) {
     br.vs.packets?.needRevalidate();

@@ -21,6 +21,7 @@ import type { Uuid } from "../ovsdb/uuid.ts";
 import type { Backer, DpType } from "./backer.ts";
 import { type Device, randomMac } from "./device.ts";
 import { BridgeProvider } from "./provider.ts";
+import { Sampling } from "./sampling.ts";
 import { SpanningTrees } from "./spanning-trees.ts";
 import { OVS_VERSION } from "./version.ts";
 import type { VSwitch } from "./vswitch.ts";
@@ -60,6 +61,7 @@ export class Bridge {
   readonly ports = new OvsMap<string, BridgePort>((name) => hashString(name));
   readonly ifaces = new Map<string, Iface>();
   readonly trees = new SpanningTrees(this);
+  readonly sampling = new Sampling(this);
   /** Flow tables that have their default settings. */
   readonly defaultTables = new Set<number>();
   /** The address when no port offers a better one. */

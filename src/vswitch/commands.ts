@@ -177,6 +177,7 @@ function lookupAppctl(ctx: CommandContext, args: readonly string[]): Lookup {
     const reply = fatal(me, `cannot read pidfile "${pidfile}" (No such file or directory)`);
     return { ...reply, stderr: log + reply.stderr };
   }
+  ctx.vs.nextSocket();
   ctx.vs.coverage.inc("unixctl_received");
   ctx.vs.coverage.inc("unixctl_replied");
   const command = findCommand("ovs-appctl", name);

@@ -216,6 +216,8 @@ export class Packets implements PacketPath {
       nowMs: () => vs.clock.nowMs(),
       bridgeByName: (name) => vs.bridgeByName(name),
       toController: (xbridge, p, key, action) => this.toController(xbridge, p, key, action),
+      sampled: (xbridge, key, action) =>
+        vs.bridges.get(xbridge.name)?.sampling.sampled(key, action),
       special: (xport, slow, p, key) => this.special(xport, slow, p, key),
       tooDeep: (xbridge, p, key) => logTooDeep(vs, xbridge, p, key),
       asRevalidator: (f) => vs.log.inThread(vs.datapathLog.revalidator(dpType), f),

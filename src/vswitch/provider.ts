@@ -11,7 +11,12 @@ import type { Action } from "../openflow/actions/types.ts";
 import type { OfpErr } from "../openflow/messages/errors.ts";
 import type { PacketOut } from "../openflow/messages/types-flow.ts";
 import type { MeterConfig, MeterFeatures, QueueStats } from "../openflow/messages/types-group.ts";
-import type { CtMatch, PortCounters, SwitchConfig } from "../openflow/messages/types-switch.ts";
+import type {
+  CtMatch,
+  IpfixStats,
+  PortCounters,
+  SwitchConfig,
+} from "../openflow/messages/types-switch.ts";
 import type { OfPort } from "../openflow/ofport.ts";
 import { updatePort } from "../openflow/ofproto-ports.ts";
 import type { OfprotoProvider, ProviderMeterStats } from "../openflow/ofproto-provider.ts";
@@ -54,6 +59,14 @@ export class BridgeProvider implements OfprotoProvider {
 
   listen(target: string): boolean {
     return listen(this.vs, target);
+  }
+
+  nextSocket(): number {
+    return this.vs.nextSocket();
+  }
+
+  ipfixStats(ofBridge: boolean): IpfixStats[] | null {
+    return this.br.sampling.ipfixStats(ofBridge);
   }
 
   localMac(): number {

@@ -256,7 +256,8 @@ function addMissing(br: Bridge, wanted: OvsMap<string, Row>, w: StatusWriter): v
   }
 }
 
-function configureBridge(br: Bridge, row: Row, w: StatusWriter): void {
+/** `sflowId` numbers the bridges with sFlow; answers the next number. */
+function configureBridge(br: Bridge, row: Row, w: StatusWriter, sflowId: number): number {
   configureDatapathId(br, row);
   for (const port of br.ports.values()) {
     const portRow = br.vs.db.row("Port", port.rowUuid);
@@ -279,10 +280,12 @@ function configureBridge(br: Bridge, row: Row, w: StatusWriter): void {
   configureMacTable(br, row);
   configureMcast(br, row);
   configureRemotes(br, row);
+  const hasSflow = br.sampling.configure(row, sflowId);
   configureSpanningTrees(br, row);
   configureTables(br, row);
   configureDescription(br, row);
   configureAutoAttach(br, row);
+  return sflowId + (hasSflow ? 1 : 0);
 }
 
 /** What the userspace datapath offers, as the Datapath rows show it. */
@@ -399,10 +402,11 @@ export function reconfigure(vs: VSwitch, quiet: boolean): void {
     sweepTunnelPorts(vs, backer);
   }
   configureDatapaths(vs, root, w);
+  let sflowId = 0;
   for (const br of vs.bridges.values()) {
     const { row } = br;
     if (row !== undefined) {
-      configureBridge(br, row, w);
+      sflowId = configureBridge(br, row, w, sflowId);
     }
   }
   if (!quiet) {

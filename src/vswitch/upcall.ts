@@ -77,6 +77,8 @@ export interface UdpifHost {
   bridgeByName(name: string): XBridge | null;
   /** A packet for controllers. */
   toController(xbridge: XBridge, p: PacketBuf, key: FlowKey, action: UserspaceAction): void;
+  /** A packet that sFlow or IPFIX has picked; in_port of its key is the datapath's. */
+  sampled(xbridge: XBridge, key: FlowKey, action: UserspaceAction): void;
   /** A packet of a protocol that the switch itself speaks. */
   special(xport: XPort, slow: number, p: PacketBuf, key: FlowKey): void;
   /** A translation failed at a limit: the packet with its key, in_port being an OpenFlow port. */
@@ -236,7 +238,7 @@ export class Udpif implements UpcallHandler {
         }
         return null;
       default:
-        // Samples have gone to their collectors, of which there are none here.
+        this.host.sampled(xbridge, key, action);
         return null;
     }
   }

@@ -163,6 +163,7 @@ export class VSwitch {
   private readonly status = new StatusUpdater(this);
   private lastId = 0;
   private lastHelloXid = 0;
+  private sockets = 0;
   /** When the main loop turned last. */
   private ranMs = 0;
   /** What each turn of the main loop does, in order of registration. */
@@ -191,6 +192,12 @@ export class VSwitch {
   nextHelloXid(): number {
     this.lastHelloXid++;
     return this.lastHelloXid;
+  }
+
+  /** The number of a connection that a Unix socket of the switch takes, whoever it is from. */
+  nextSocket(): number {
+    this.sockets++;
+    return this.sockets - 1;
   }
 
   /** A number that no bridge or port of this switch has had. */

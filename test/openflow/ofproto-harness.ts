@@ -52,7 +52,9 @@ export function idleProvider(): OfprotoProvider {
     meterDel: () => {},
     dial: () => "Connection refused",
     listen: () => true,
+    nextSocket: () => 0,
     localMac: () => 0,
+    ipfixStats: () => null,
     resume: () => "NXR_NOT_SUPPORTED",
   };
 }

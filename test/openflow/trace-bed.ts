@@ -54,7 +54,9 @@ const PROVIDER: OfprotoProvider = {
   meterDel: () => undefined,
   dial: () => "Connection refused",
   listen: () => true,
+  nextSocket: () => 0,
   localMac: () => 0,
+  ipfixStats: () => null,
   resume: () => "NXR_STALE",
 };
 

@@ -1,6 +1,6 @@
-// What is random or depends on the moment in answers about CFM, BFD, LACP, bonds and controllers, made
-// neutral: dates, discriminators and jittered times of BFD, addresses of patch ports, orders that Open
-// vSwitch takes from pointers.
+// What is random or depends on the moment in answers about links, bonds, controllers and samples, made
+// neutral: dates, UUIDs, discriminators and jittered times of BFD, addresses of patch ports, orders
+// that Open vSwitch takes from pointers.
 
 /** Which of equal members is active is decided by the order of a hash of pointers. */
 const ACTIVE = /^( {2}active member|active member mac: .*)$/gm;
@@ -8,6 +8,7 @@ const ACTIVE = /^( {2}active member|active member mac: .*)$/gm;
 export function neutralLinks(argv: readonly string[], text: string): string {
   const t = text
     .replace(/^\d{4}-\S+Z(?=\|)/gm, "*")
+    .replace(/^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/gm, "UUID")
     .replace(/(Discriminator: |disc:)0x[1-9a-f][0-9a-f]*/g, "$1*")
     .replace(/((?:Detect|Next TX|Last TX) Time: now )[-+]\d+ms/g, "$1*")
     .replace(/used:(?:[0-9.]+s|never)/g, "used:*")

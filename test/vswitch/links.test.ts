@@ -9,9 +9,14 @@ import { VSwitch } from "../../src/vswitch/vswitch.ts";
 import { parseGolden } from "../golden-script.ts";
 import { neutralLinks } from "./links-neutral.ts";
 
-const sessions = ["links", "trees", "auto-attach", "controllers", "datapath-ports"].flatMap(
-  (name) => parseGolden(readFileSync(`test/golden/${name}.txt`, "utf8")).sessions,
-);
+const sessions = [
+  "links",
+  "trees",
+  "auto-attach",
+  "controllers",
+  "datapath-ports",
+  "sampling",
+].flatMap((name) => parseGolden(readFileSync(`test/golden/${name}.txt`, "utf8")).sessions);
 
 function captured(fs: MemoryFileSystem, name: string): string {
   const file = fs.readFile(name);

@@ -218,12 +218,12 @@ function startSnoop(ctx: CommandContext, argv: readonly string[]): Background | 
   if (conns === undefined) {
     return { exit: 1, stdout: "", stderr: `ovs-ofctl: ${name} is not a bridge or a socket\n` };
   }
+  const from = conns.nextServiceName().replace(`${name}<->`, "");
   if (!conns.services.hasActive) {
     vs.log.logRl("connmgr", "info", SNOOP_LIMIT, "no controller connection to snoop");
     const why = `${vs.rundir}/${name}.snoop: failed to open socket (Broken pipe)`;
     return { exit: 1, stdout: "", stderr: `ovs-ofctl: ${why}\n` };
   }
-  const from = conns.nextServiceName().replace(`${name}<->`, "");
   vs.log.info("rconn", `new monitor connection from ${from}`);
   return { read: () => s.takeOutput(), stop: () => ({ exit: 0, ...s.takeOutput() }) };
 }
