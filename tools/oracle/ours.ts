@@ -1,7 +1,8 @@
 // Our side of a differential run: a switch in this process, its files in memory.
 
 import { ManualClock, MemoryFileSystem, SeededRng } from "../../src/lib/env.ts";
-import { runCommandLine } from "../../src/vswitch/commands.ts";
+import type { Background } from "../../src/vswitch/command.ts";
+import { runCommandLine, startCommandLine } from "../../src/vswitch/commands.ts";
 import { VSwitch } from "../../src/vswitch/vswitch.ts";
 import {
   type Answer,
@@ -19,6 +20,8 @@ export class OurSwitch implements Side {
   private readonly vs: VSwitch;
   readonly dir = "/run/openvswitch";
   private log: string[] = [];
+  private monitor: Background | null = null;
+  private monitorRead = 0;
 
   constructor() {
     const clock = new ManualClock(1_000_000 + CLOCK_PHASE_MS);
@@ -61,6 +64,19 @@ export class OurSwitch implements Side {
   async warp(ms: number): Promise<void> {
     await this.run(["ovs-appctl", "time/warp", `${ms}`]);
     await this.run(["ovs-appctl", "revalidator/wait"]);
+  }
+
+  watch(argv: readonly string[]): Promise<void> {
+    const started = startCommandLine(this.vs, argv);
+    this.monitor = "read" in started ? started : null;
+    return Promise.resolve();
+  }
+
+  watched(): string {
+    const text = this.monitor?.read().stderr ?? "";
+    const news = text.slice(this.monitorRead);
+    this.monitorRead = text.length;
+    return news;
   }
 
   captured(file: string): string[] {

@@ -25,6 +25,8 @@ const MONOTONIC_ZERO_MS = performance.now() - Number(process.hrtime.bigint()) / 
 /** Time for the end of the daemon to become known after its last answer. */
 const CRASH_MS = 100;
 const TURN_MS = 2;
+/** Time for a monitor to connect. */
+const CONNECT_MS = 300;
 /** Ports that are down never count a frame. */
 const FRAME_POLLS_MAX = 20;
 
@@ -42,6 +44,8 @@ export class RealOvs implements Side {
   private clock: Unixctl | null = null;
   private readonly seen = new Map<string, number>();
   private logRead = 0;
+  private monitor: ChildProcess | null = null;
+  private monitorText = "";
 
   constructor() {
     const where = { OVS_RUNDIR: this.dir, OVS_LOGDIR: this.dir, OVS_DBDIR: this.dir };
@@ -103,6 +107,7 @@ export class RealOvs implements Side {
   stop(): void {
     this.control?.close();
     this.clock?.close();
+    this.monitor?.kill("SIGKILL");
     for (const d of this.daemons) {
       d.kill("SIGKILL");
     }
@@ -167,6 +172,23 @@ export class RealOvs implements Side {
     const waited = this.appctl(["revalidator/wait"]);
     await this.clock.ask("time/warp", [`${ms}`]);
     await waited;
+  }
+
+  async watch(argv: readonly string[]): Promise<void> {
+    const [tool = "", ...args] = argv;
+    const stdio = ["ignore", "ignore", "pipe"] as const;
+    const child = spawn(tool, args, { cwd: this.dir, env: this.env, stdio: [...stdio] });
+    child.stderr?.on("data", (chunk: Buffer) => {
+      this.monitorText += chunk.toString("utf8");
+    });
+    this.monitor = child;
+    await new Promise((done) => setTimeout(done, CONNECT_MS));
+  }
+
+  watched(): string {
+    const text = this.monitorText;
+    this.monitorText = "";
+    return text;
   }
 
   captured(file: string): string[] {

@@ -5,6 +5,9 @@ import type { Look, Sequence, SequenceKind, Step } from "../../test/arbitraries/
 import { type Kind, onBoth, shellLine } from "./kind.ts";
 import { type Answer, neutral, SETTLE_WARP_MS, type Side } from "./side.ts";
 
+const MONITOR_POLL_MS = 20;
+const MONITOR_POLLS_MAX = 50;
+
 export function sequenceKind(k: SequenceKind): Kind {
   return {
     name: k.name,
@@ -14,10 +17,14 @@ export function sequenceKind(k: SequenceKind): Kind {
       for (const line of k.setup) {
         await onBoth(words(line), real, ours);
       }
+      if (k.monitor !== undefined) {
+        await Promise.all([real, ours].map((side) => side.watch(words(k.monitor ?? ""))));
+      }
     },
     compare: (s, real, ours) => compare(k, s as Sequence, real, ours),
     script: (s) => [
       "ovs-appctl time/stop",
+      ...(k.monitor === undefined ? [] : [`${k.monitor} & # after the ports are there`]),
       ...[...k.setup.map((line): Step => ({ do: "run", line })), ...k.reset].flatMap(stepScript),
       ...(s as Sequence).steps.flatMap((step) => (step.do === "look" ? look(k) : stepScript(step))),
     ],
@@ -31,6 +38,9 @@ export async function observe(k: SequenceKind, s: Sequence, side: Side): Promise
     await side.run(words(line));
   }
   const seen: string[] = [];
+  if (k.monitor !== undefined) {
+    await side.watch(words(k.monitor));
+  }
   let moved: Step["do"] | null = null;
   for (const step of [...k.reset, ...s.steps]) {
     if (moved !== null && moved !== step.do) {
@@ -170,6 +180,10 @@ function without(a: readonly string[], b: readonly string[]): string[] {
 async function compareLooks(k: SequenceKind, real: Side, ours: Side): Promise<string | null> {
   await Promise.all([real.settle(), ours.settle()]);
   const differences: string[] = [];
+  if (k.monitor !== undefined) {
+    const difference = await compareMonitors(k.monitor, real, ours);
+    differences.push(...(difference === null ? [] : [difference]));
+  }
   for (const port of k.captures) {
     const [want, got] = [real, ours].map((side) =>
       side
@@ -189,6 +203,30 @@ async function compareLooks(k: SequenceKind, real: Side, ours: Side): Promise<st
     }
   }
   return differences.length === 0 ? null : differences.join("\n");
+}
+
+/** What monitors have printed. They are processes of their own, and late at times. */
+async function compareMonitors(line: string, real: Side, ours: Side): Promise<string | null> {
+  const got = messages(ours.watched());
+  let text = real.watched();
+  for (let i = 0; i < MONITOR_POLLS_MAX && messages(text) !== got; i++) {
+    await new Promise((done) => setTimeout(done, MONITOR_POLL_MS));
+    text += real.watched();
+  }
+  return messages(text) === got ? null : told(line, messages(text), got);
+}
+
+/**
+ * Messages of a monitor. Those about flows that were removed together come in the order of a dump,
+ * in which subtables of deleted flows count (see flowsOf): they are sorted.
+ * Whether a connection was idle for long enough to be probed is a question of time that passes.
+ */
+function messages(text: string): string {
+  const all = text
+    .split(/^(?=(?:OFPT|NXT|NXST|OFPST)_)/m)
+    .filter((m) => !m.startsWith("OFPT_ECHO_REQUEST"));
+  const removed = all.filter((m) => m.startsWith("OFPT_FLOW_REMOVED")).sort();
+  return neutral([...all.filter((m) => !removed.includes(m)), ...removed].join(""));
 }
 
 function inOrder({ order }: Look, text: string): string {

@@ -16,6 +16,10 @@ export interface Side {
   warp(ms: number): Promise<void>;
   /** Lets counters and stale megaflows come to rest; moves a stopped clock. */
   settle(): Promise<void>;
+  /** Starts a command that goes on, one at a time. */
+  watch(argv: readonly string[]): Promise<void>;
+  /** What the watching command has printed to standard error since the last call. */
+  watched(): string;
   /** Frames that went to a `tx_pcap` file since the last call, as hex digits. */
   captured(file: string): string[];
   /** What the switch has logged since the last call; logging starts with the first one. */

@@ -22,6 +22,7 @@ import {
   type Sequence,
   type SequenceKind,
   type Step,
+  trace,
   warp,
 } from "./step.ts";
 
@@ -67,6 +68,7 @@ function event(d: Draw): Step[] {
     [6, () => linkEvent(d)],
     [3, () => [warp(d.pick([1000, 5000, 11_000]))]],
     [2, () => [LOOK]],
+    [2, () => [trace("br0", hostFrame(d, d.pick([...PORTS, ...MEMBERS]), VLANS))]],
     [2, () => [run(`ovs-appctl bond/set-active-member bd ${d.pick(MEMBERS)}`)]],
     [1, () => [run(`ovs-appctl bond/migrate bd ${d.int(255)} ${d.pick(MEMBERS)}`)]],
     [

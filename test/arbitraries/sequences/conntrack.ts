@@ -17,6 +17,7 @@ import {
   type Sequence,
   type SequenceKind,
   type Step,
+  trace,
   warp,
 } from "./step.ts";
 import * as talk from "./talk.ts";
@@ -201,7 +202,13 @@ function event(d: Draw, p: Plan): Step[] {
     [1, () => [run("ovs-appctl dpctl/ct-disable-tcp-seq-chk")]],
     [1, () => flows("br0", firewall(d, p))],
     [3, () => [LOOK]],
+    [3, () => traces(conversation(d, p).slice(0, 3))],
   ]);
+}
+
+/** What the packets would do now; a trace makes no connections. */
+function traces(steps: readonly Step[]): Step[] {
+  return steps.filter((s) => s.do === "frame").map((s) => trace("br0", s));
 }
 
 const sequence = story((d): Sequence => {

@@ -19,6 +19,7 @@ import {
   type Sequence,
   type SequenceKind,
   type Step,
+  trace,
   warp,
 } from "./step.ts";
 
@@ -178,6 +179,7 @@ function event(d: Draw, snooping: boolean): Step[] {
   return d.one<Step[]>([
     [5, () => [warp(d.pick([1000, 5000, 12_000, 30_000, 100_000, 310_000]))]],
     [3, () => [LOOK]],
+    [2, () => [trace("br0", hostFrame(d, port, VLANS))]],
     [2, () => [run(`ovs-vsctl ${setPort(port, vlanColumns(d))}`)]],
     [
       2,

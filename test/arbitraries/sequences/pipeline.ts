@@ -19,6 +19,7 @@ import {
   type Sequence,
   type SequenceKind,
   type Step,
+  trace,
   warp,
 } from "./step.ts";
 import * as w from "./wire.ts";
@@ -255,9 +256,15 @@ function anyAction(d: Draw): string {
         ]),
     ],
     [
-      1,
+      3,
       () =>
-        d.pick(["controller", "controller(max_len=20)", "controller(reason=no_match,userdata=01)"]),
+        d.pick([
+          "controller",
+          "controller(max_len=20)",
+          "controller(reason=no_match,userdata=01)",
+          "controller(userdata=01.02.03,pause)",
+          "controller(max_len=0,reason=action_set)",
+        ]),
     ],
     [1, () => d.pick(HASHED)],
     [
@@ -362,7 +369,11 @@ function actionsFor(d: Draw, layer: Layer, tagged: boolean): string {
     "write_metadata:5",
   ]);
   // A frame should come out somewhere more often than not.
-  const out = d.chance(40) ? [`output:${d.range(1, 4)}`] : [];
+  const out = d.one<string[]>([
+    [4, () => [`output:${d.range(1, 4)}`]],
+    [3, () => [`resubmit(,${d.range(1, TABLES_MAX)})`]],
+    [3, () => []],
+  ]);
   if (d.chance(5)) {
     return "drop";
   }
@@ -377,15 +388,19 @@ function actionsFor(d: Draw, layer: Layer, tagged: boolean): string {
 const plain = (action: string): boolean =>
   !/^(learn|meter|fin_timeout|note|exit|debug|group|encap|decap|resubmit)/.test(action);
 
-function someFlow(d: Draw): string {
-  const f = d.chance(25) ? null : d.pick(FAMILIES);
-  const own = f === null ? [] : unique(d.some(f.matches(d), 25));
-  const low = unique(d.some(metadataMatches(d), 10));
+function someFlow(d: Draw, families: readonly Family[]): string {
+  const f = d.chance(25) ? null : d.pick(families);
+  const own = f === null ? [] : unique(d.some(f.matches(d), 15));
+  const drawn = unique(d.some(metadataMatches(d), 7));
+  const low = drawn.some((m) => m.startsWith("dl_vlan="))
+    ? drawn.filter((m) => !m.startsWith("vlan_vid="))
+    : drawn;
   const tagged = low.some((m) => /^dl_vlan=|^vlan_vid=0x/.test(m));
   const parts = [
     `table=${d.chance(45) ? 0 : d.range(1, TABLES_MAX)}`,
-    `priority=${d.int(6)}`,
-    ...d.some(["idle_timeout=5", "hard_timeout=12", "cookie=0x1"], 8),
+    // What matches less comes before what matches more, or little would be hit behind it.
+    `priority=${d.int(3) + 3 * (own.length + low.length + (f === null ? 0 : 1))}`,
+    ...d.some(["idle_timeout=5", "hard_timeout=12", "cookie=0x1", "send_flow_rem"], 8),
     ...(f === null ? [] : [f.keyword]),
     ...low,
     ...own,
@@ -400,8 +415,11 @@ function unique(matches: readonly string[]): string[] {
 }
 
 /** Whether a switch takes a flow is the business of traces: our own tables are drawn to be taken. */
-function tableOf(d: Draw): string[] {
-  return [...d.many(4, 12, () => someFlow(d)), "table=0,priority=0,actions=resubmit(,1),3"];
+function tableOf(d: Draw, families: readonly Family[]): string[] {
+  return [
+    ...d.many(4, 12, () => someFlow(d, families)),
+    "table=0,priority=0,actions=resubmit(,1),3",
+  ];
 }
 
 function groupsOf(d: Draw): string[] {
@@ -447,16 +465,16 @@ function tags(d: Draw): w.Bytes {
   ]);
 }
 
-function anyBytes(d: Draw): Uint8Array {
-  const [type, bytes] = d.pick(FAMILIES).frame(d);
+function anyBytes(d: Draw, families: readonly Family[]): Uint8Array {
+  const [type, bytes] = d.pick(families).frame(d);
   const built = w.eth(d.pick(MACS), d.pick(MACS.slice(0, 2)), type, bytes, tags(d));
   return perhapsDamaged(d, built, 10);
 }
 
 /** A frame, which often comes again, or once more with a byte changed. */
-function traffic(d: Draw): Step[] {
+function traffic(d: Draw, families: readonly Family[]): Step[] {
   const port = d.pick(PORTS);
-  const bytes = anyBytes(d);
+  const bytes = anyBytes(d, families);
   return d.one<Step[]>([
     [3, () => [frame(port, bytes)]],
     [2, () => [frame(port, bytes), frame(port, bytes)]],
@@ -464,11 +482,12 @@ function traffic(d: Draw): Step[] {
   ]);
 }
 
-function event(d: Draw): Step[] {
+function event(d: Draw, families: readonly Family[]): Step[] {
   return d.one<Step[]>([
     [5, () => [warp(d.pick([1000, 3000, 6000, 11_000, 25_000]))]],
     [2, () => [LOOK]],
-    [4, () => [run(`ovs-ofctl -O OpenFlow15 add-flow br0 ${someFlow(d)}`)]],
+    [3, () => [trace("br0", frame(d.pick(PORTS), anyBytes(d, families)))]],
+    [4, () => [run(`ovs-ofctl -O OpenFlow15 add-flow br0 ${someFlow(d, families)}`)]],
     [
       2,
       () => [
@@ -491,7 +510,7 @@ function event(d: Draw): Step[] {
       2,
       () => [
         run(
-          `ovs-ofctl -O OpenFlow13 packet-out br0 in_port=${d.pick(["controller", "1", "2"])},packet=${hex(anyBytes(d))},actions=${d.pick(["table", "2,3", "resubmit(,1)", "normal"])}`,
+          `ovs-ofctl -O OpenFlow13 packet-out br0 in_port=${d.pick(["controller", "1", "2"])},packet=${hex(anyBytes(d, families))},actions=${d.pick(["table", "2,3", "resubmit(,1)", "normal"])}`,
         ),
       ],
     ],
@@ -500,22 +519,22 @@ function event(d: Draw): Step[] {
       1,
       () => [
         run(`ovs-appctl netdev-dummy/set-admin-state p${d.range(1, 2)} down`),
-        ...d.many(1, 3, () => traffic(d)).flat(),
+        ...d.many(1, 3, () => traffic(d, families)).flat(),
         LOOK,
         run("ovs-appctl netdev-dummy/set-admin-state p1 up"),
         run("ovs-appctl netdev-dummy/set-admin-state p2 up"),
       ],
     ],
     [1, () => [run("ovs-appctl revalidator/purge")]],
-    [2, () => fragments(d)],
+    [2, () => fragments(d, families)],
   ]);
 }
 
 /** Another way to treat fragments, for some frames. */
-function fragments(d: Draw): Step[] {
+function fragments(d: Draw, families: readonly Family[]): Step[] {
   return [
     run(`ovs-ofctl -O OpenFlow13 set-frags br0 ${d.pick(["drop", "nx-match"])}`),
-    ...d.many(2, 5, () => traffic(d)).flat(),
+    ...d.many(2, 5, () => traffic(d, families)).flat(),
     LOOK,
     run("ovs-ofctl -O OpenFlow13 set-frags br0 normal"),
   ];
@@ -533,11 +552,13 @@ function meter(d: Draw, id: number): string {
 }
 
 const sequence = story((d): Sequence => {
-  const steps = d.many(5, 14, () => traffic(d)).flat();
+  // Few kinds of frames, so that flows are for them.
+  const families = d.many(2, 4, () => d.pick(FAMILIES));
+  const steps = d.many(5, 14, () => traffic(d, families)).flat();
   for (let n = d.pick([0, 1, 1, 2, 3]); n > 0; n--) {
-    steps.splice(d.int(steps.length), 0, ...event(d));
+    steps.splice(d.int(steps.length), 0, ...event(d, families));
   }
-  const table = tableOf(d);
+  const table = tableOf(d, families);
   // Without such actions frames come in bursts, which meters tell from frames with pauses.
   const teaches = table.some((line) => /learn\(|normal|flood|all|output:5/.test(line));
   const far = d.some(["priority=9,arp,actions=drop", "priority=5,tcp,actions=2,in_port"], 30);
@@ -573,6 +594,7 @@ export const PIPELINE: SequenceKind = {
     "ovs-vsctl add-port br1 x1 -- set interface x1 type=patch options:peer=x0 ofport_request=1",
     device("br1", "q2", "2"),
   ],
+  monitor: "ovs-ofctl -O OpenFlow15 monitor br0 65534",
   reset: [
     run("ovs-appctl dpctl/flush-conntrack"),
     run("ovs-appctl fdb/flush br0"),

@@ -37,6 +37,12 @@ export function frame(port: string, bytes: Uint8Array): Step {
   return { do: "frame", port, hex };
 }
 
+/** A trace on a bridge of what a frame would meet now. */
+export function trace(bridge: string, sent: Step): Step {
+  const [port, hex] = sent.do === "frame" ? [sent.port, sent.hex] : ["", ""];
+  return run(`ovs-appctl ofproto/trace ${bridge} in_port=${port} ${hex}`);
+}
+
 export function warp(ms: number): Step {
   return { do: "warp", ms };
 }
@@ -77,6 +83,8 @@ export interface SequenceKind {
   readonly name: string;
   /** Command lines, run once. */
   readonly setup: readonly string[];
+  /** Prints what the switch tells controllers, from before the first sequence on. */
+  readonly monitor?: string;
   /** Runs before each sequence, to forget the one before. */
   readonly reset: readonly Step[];
   /** Ports whose `tx_pcap` is PORT.pcap. */

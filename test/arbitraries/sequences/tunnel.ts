@@ -27,6 +27,7 @@ import {
   type Sequence,
   type SequenceKind,
   type Step,
+  trace,
   warp,
 } from "./step.ts";
 import * as w from "./wire.ts";
@@ -388,6 +389,8 @@ function event(d: Draw): Step[] {
   return d.one<Step[]>([
     [4, () => [warp(d.pick([1000, 6000, 11_000, 310_000]))]],
     [2, () => [LOOK]],
+    [2, () => [trace("br0", frame(d.pick(["p1", "p2"]), innerFrame(d)))]],
+    [1, () => [trace("br-phy", frame("u1", outerFrame(d)))]],
     [3, () => [run(`ovs-appctl tnl/neigh/set br-phy ${address} ${lladdr}`)]],
     [2, () => flows("br0", table(d))],
     [2, () => [configuration(d)]],
