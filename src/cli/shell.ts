@@ -83,6 +83,7 @@ class Host {
     const places = {
       rundir: resolve(dir),
       ...(log === undefined ? {} : { logFile: resolve(dir, log) }),
+      colors: process.env.OVS_COLORS ?? "",
     };
     if (db === undefined) {
       this.vs = new VSwitch({ ...env, ...places });

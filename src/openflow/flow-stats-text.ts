@@ -2,18 +2,13 @@
 //
 // ovs: lib/ofp-flow.c ofputil_flow_stats_format, ofputil_flow_mod_flags_format.
 
-import { formatTable, type NameMap } from "../flow/ofp-port.ts";
+import { formatTable } from "../flow/ofp-port.ts";
 import { formatActions } from "./actions/actions.ts";
-import { formatMatch } from "./match-text.ts";
+import type { FormatContext } from "./actions/types.ts";
+import { formatShownMatch } from "./match-text.ts";
 import { formatDuration } from "./messages/text.ts";
 import { type FlowStats, U64_MAX } from "./messages/types-flow.ts";
 import { FLOW_FLAG } from "./rule.ts";
-
-/** Names that numbers are shown with. */
-export interface ShownNames {
-  readonly ports: NameMap | null;
-  readonly tables: NameMap | null;
-}
 
 const FLAG_NAMES = [
   [FLOW_FLAG.SEND_FLOW_REM, "send_flow_rem"],
@@ -41,7 +36,7 @@ function counter(n: bigint): string {
 }
 
 /** The line of a flow, without indentation and end of line. */
-export function formatFlowStats(fs: FlowStats, names: ShownNames, showStats: boolean): string {
+export function formatFlowStats(fs: FlowStats, names: FormatContext, showStats: boolean): string {
   let s = "";
   if (showStats || fs.cookie !== 0n) {
     s += `cookie=0x${fs.cookie.toString(16)}, `;
@@ -71,6 +66,10 @@ export function formatFlowStats(fs: FlowStats, names: ShownNames, showStats: boo
   if (showStats && fs.hardAgeS >= 0 && fs.hardAgeS !== fs.durationS) {
     s += `hard_age=${fs.hardAgeS}, `;
   }
-  const match = formatMatch(fs.match, names.ports, fs.priority);
-  return `${s}${match}${match === "" ? "" : " "}actions=${formatActions(fs.actions, names)}`;
+  const match = formatShownMatch(fs.match, names, fs.priority);
+  const actions = formatActions(fs.actions, names);
+  const { painter } = names;
+  const head = painter?.statistics(s) ?? s;
+  const equals = painter?.paint("actions", "actions=") ?? "actions=";
+  return `${head}${match}${match === "" ? "" : " "}${equals}${actions}`;
 }

@@ -5,16 +5,15 @@
 // way of showing a partial mask. The order is fixed by history, not by the field table.
 // (ovs: lib/match.c match_format; lib/tun-metadata.c tun_metadata_match_format)
 
+import { formatHexWords, formatPacketType } from "../flow/field-text.ts";
 import {
   CT_STATE_NAMES,
   formatFlags,
   formatFlagsMasked,
-  formatHexWords,
-  formatPacketType,
   TCP_FLAG_NAMES,
   TUN_FLAG_NAMES,
   TUN_FLAGS,
-} from "../flow/field-text.ts";
+} from "../flow/flag-text.ts";
 import { isIpAny, NW_FRAG, VLAN } from "../flow/flow-is.ts";
 import { TUN_METADATA_COUNT } from "../flow/fields.ts";
 import { type FlowKey, get, isZero, K, type Slot } from "../flow/flow-key.ts";
@@ -28,6 +27,7 @@ import { formatPort, type NameMap } from "../flow/ofp-port.ts";
 import { REG_COUNT } from "../flow/slots.ts";
 import { readTunMd, tunMdPresent } from "../flow/tun-metadata.ts";
 import { formatIpv4Masked, formatIpv6Masked, formatMacMasked } from "../lib/address.ts";
+import type { FormatContext } from "./actions/types.ts";
 import { formatAltHex, formatAltHex64, formatHexPadded } from "../lib/number.ts";
 
 const DL_TYPE = {
@@ -145,6 +145,12 @@ class Parts {
 }
 
 const REGS = Array.from({ length: REG_COUNT }, (_, i) => `reg${i}`);
+
+/** The text of a match as a context wants it shown. */
+export function formatShownMatch(m: Match, cx: FormatContext, priority: number): string {
+  const text = formatMatch(m, cx.ports, priority);
+  return cx.painter === undefined ? text : cx.painter.match(text);
+}
 
 /**
  * The text of a match, with "priority=N" in front unless it is the default one. Port numbers are

@@ -27,7 +27,6 @@ import {
   type VlMffMap,
 } from "../flow/vl-mff-map.ts";
 import { getU32, type Writer } from "../lib/bytes.ts";
-import { defined } from "../lib/errors.ts";
 import { hashUint64 } from "../lib/hash.ts";
 import type { OfpErr } from "./messages/errors.ts";
 
@@ -50,6 +49,20 @@ export function oxmHeader(field: Field, version: OxmVersion): OxmHeader | null {
   }
   return best;
 }
+
+/**
+ * Goes out for a field that has no header, such as dl_vlan: what reads it finds in_port, or a length
+ * that is wrong. Actions on such fields can be written as text all the same.
+ */
+const NO_HEADER: OxmHeader = {
+  name: "",
+  vendor: 0,
+  class: 0,
+  field: 0,
+  length: 0,
+  version: 0,
+  ovs: "",
+};
 
 /** The first 32 bits of a header. */
 function headerWord(h: OxmHeader, hasMask: boolean, payloadBytes: number): number {
@@ -75,7 +88,7 @@ export function putOxmHeader(
   version: OxmVersion,
   hasMask = false,
 ): void {
-  const h = defined(oxmHeader(field, version), `field ${field.name} has no OXM header`);
+  const h = oxmHeader(field, version) ?? NO_HEADER;
   const experimenter = h.vendor === 0 ? 0 : EXPERIMENTER_BYTES;
   putHeader(out, h, hasMask, isMappedField(field) ? field.bytes : h.length - experimenter);
 }
@@ -96,7 +109,7 @@ export function putOxmEntry(
   value: FieldValue,
   mask: FieldValue | null,
 ): void {
-  const h = defined(oxmHeader(field, version), `field ${field.name} has no OXM header`);
+  const h = oxmHeader(field, version) ?? NO_HEADER;
   const masked = mask !== null && !isAllOnes(mask, field.bytes);
   let bytes = significantBytes(field, value);
   if (masked) {
@@ -117,7 +130,7 @@ export function putRawOxmEntry(
   value: Uint8Array,
   mask: Uint8Array | null,
 ): void {
-  const h = defined(oxmHeader(field, version), `field ${field.name} has no OXM header`);
+  const h = oxmHeader(field, version) ?? NO_HEADER;
   putHeader(out, h, mask !== null, value.length);
   out.put(value);
   if (mask !== null) {

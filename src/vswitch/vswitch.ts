@@ -57,6 +57,8 @@ export interface VSwitchEnv {
   readonly logFile?: string;
   /** The database, with the changes of those who keep it; else there is a new one in memory. */
   readonly db?: Database;
+  /** Colours of ovs-ofctl as OVS_COLORS has them, such as "ac=01;31:dr=34". */
+  readonly colors?: string;
 }
 
 /** A database in memory with the one row that every switch has. */

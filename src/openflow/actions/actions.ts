@@ -61,7 +61,8 @@ const PLAIN: FormatContext = { ports: null, tables: null };
 
 /** "drop" for an empty list (ovs: ofpacts_format). */
 export function formatActions(actions: readonly Action[], fp: FormatContext = PLAIN): string {
-  return LISTS.format(actions, fp);
+  const text = LISTS.format(actions, fp);
+  return fp.painter === undefined ? text : fp.painter.actions(text);
 }
 
 export function formatAction(a: Action, fp: FormatContext = PLAIN): string {

@@ -5,7 +5,7 @@ import { formatPort, formatTable, OFPP } from "../../flow/ofp-port.ts";
 import { Cursor, getU16 } from "../../lib/bytes.ts";
 import { formatActions } from "../actions/actions.ts";
 import { formatFlowFlags } from "../flow-stats-text.ts";
-import { formatMatch } from "../match-text.ts";
+import { formatShownMatch } from "../match-text.ts";
 import { formatNxMatch } from "../oxm-text.ts";
 import { FLOW_FLAG } from "../rule.ts";
 import { isErr, type PrintErr } from "./errors.ts";
@@ -36,7 +36,7 @@ function matchText(fm: FlowMod, msg: Msg, names: NameMaps, verbosity: number) {
     const text = formatNxMatch(msg.bytes.subarray(start, start + length));
     return { text, needPriority: true };
   }
-  return { text: formatMatch(fm.match, names.ports, fm.priority), needPriority: false };
+  return { text: formatShownMatch(fm.match, names, fm.priority), needPriority: false };
 }
 
 function restText(fm: FlowMod, version: number, needPriority: boolean, names: NameMaps): string {

@@ -3,7 +3,7 @@
 import { OFP, P, type Protocols } from "../../flow/of-version.ts";
 import { formatTable, OFPTT_ALL } from "../../flow/ofp-port.ts";
 import { Cursor } from "../../lib/bytes.ts";
-import { formatMatch } from "../match-text.ts";
+import { formatShownMatch } from "../match-text.ts";
 import { nxPullMatch } from "../oxm.ts";
 import { nxPutMatch } from "../oxm-put.ts";
 import { REMOVED } from "../rule.ts";
@@ -139,7 +139,7 @@ export function formatFlowRemoved(fr: FlowRemoved, names: NameMaps): string {
   const cookie = fr.cookie === 0n ? "" : ` cookie:${hex(fr.cookie)}`;
   const hard = fr.hardTimeoutS === 0 ? "" : ` hard${fr.hardTimeoutS}`;
   return (
-    ` ${formatMatch(fr.match, names.ports, fr.priority)} ` +
+    ` ${formatShownMatch(fr.match, names, fr.priority)} ` +
     `reason=${formatRemovedReason(fr.reason)}${table}${cookie} ` +
     `duration${formatDuration(fr.durationS, fr.durationNs)} idle${fr.idleTimeoutS}${hard} ` +
     `pkts${fr.packetCount} bytes${fr.byteCount}\n`

@@ -16,7 +16,7 @@ import type { TunTable } from "../../flow/tun-metadata.ts";
 import type { VlMffMap } from "../../flow/vl-mff-map.ts";
 import { Cursor, type Writer } from "../../lib/bytes.ts";
 import { pullInstructions, putActions, putInstructions } from "../actions/codec.ts";
-import { formatMatch } from "../match-text.ts";
+import { formatShownMatch } from "../match-text.ts";
 import { nxPullMatch } from "../oxm.ts";
 import { nxPutMatch, oxmPutMatch } from "../oxm-put.ts";
 import { type Decoded, INVALID_ERR, isErr, type OfpErr, type PrintErr } from "./errors.ts";
@@ -135,7 +135,7 @@ export function decodeFlowStatsRequest(msg: Msg, tun: TunContext): Decoded<FlowS
 export function formatFlowStatsRequest(r: FlowStatsRequest, names: NameMaps): string {
   const table = r.tableId === OFPTT_ALL ? "" : ` table=${formatTable(r.tableId, names.tables)}`;
   const port = r.outPort === OFPP.ANY ? "" : ` out_port=${formatPort(r.outPort, names.ports)}`;
-  return `${table}${port} ${formatMatch(r.match, names.ports, DEFAULT_PRIORITY)}`;
+  return `${table}${port} ${formatShownMatch(r.match, names, DEFAULT_PRIORITY)}`;
 }
 
 function warn(msg: Msg, text: string): void {

@@ -28,7 +28,7 @@ import { atoi } from "../../lib/tokens.ts";
 import { formatActions } from "../actions/actions.ts";
 import { pullActions, pullInstructions, putActions, putInstructions } from "../actions/codec.ts";
 import type { Action } from "../actions/types.ts";
-import { formatMatch } from "../match-text.ts";
+import { formatShownMatch } from "../match-text.ts";
 import { nxPullMatch } from "../oxm.ts";
 import { nxPutMatch, oxmPutMatch } from "../oxm-put.ts";
 import { type Decoded, isErr, type OfpErr } from "./errors.ts";
@@ -221,7 +221,7 @@ export function formatFlowMonitorRequest(rq: FlowMonitorRequest, names: NameMaps
   if (rq.tableId !== OFPTT_ALL) {
     out += ` table=${formatTable(rq.tableId, names.tables)}`;
   }
-  const match = formatMatch(rq.match, names.ports, DEFAULT_PRIORITY);
+  const match = formatShownMatch(rq.match, names, DEFAULT_PRIORITY);
   return match === "" ? out : `${out} ${match}`;
 }
 
@@ -456,7 +456,7 @@ export function formatFlowUpdate(fu: FlowUpdate, names: NameMaps): string {
   out += fu.idleTimeoutS === 0 ? "" : ` idle_timeout=${fu.idleTimeoutS}`;
   out += fu.hardTimeoutS === 0 ? "" : ` hard_timeout=${fu.hardTimeoutS}`;
   out += ` cookie=${altHex(fu.cookie)} `;
-  out += formatMatch(fu.match, names.ports, DEFAULT_PRIORITY);
+  out += formatShownMatch(fu.match, names, DEFAULT_PRIORITY);
   if (fu.actions.length > 0) {
     out += `${out.endsWith(" ") ? "" : " "}actions=${formatActions(fu.actions, names)}`;
   }

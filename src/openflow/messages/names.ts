@@ -4,6 +4,7 @@
 // A NameTable holds those names; one that stands for two numbers (or the reverse) is not used
 // (ovs: lib/namemap.c, lib/ofp-group.c). Ports and tables as text are in flow/ofp-port.ts.
 
+import type { FormatContext } from "../actions/types.ts";
 import type { LogSink, NameMap } from "../../flow/ofp-port.ts";
 import { strToUint } from "../../lib/number.ts";
 
@@ -51,10 +52,7 @@ export class NameTable implements NameMap {
 }
 
 /** The names that texts are read and written with; null knows none. */
-export interface NameMaps {
-  readonly ports: NameMap | null;
-  readonly tables: NameMap | null;
-}
+export type NameMaps = FormatContext;
 
 export const NO_NAMES: NameMaps = { ports: null, tables: null };
 

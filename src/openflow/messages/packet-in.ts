@@ -9,7 +9,7 @@ import { type Match, matchSlot, newMatch } from "../../flow/match.ts";
 import { OFP, type OfVersion, type Protocols } from "../../flow/of-version.ts";
 import { formatTable, type LogSink, portFromOfp11, portToOfp11 } from "../../flow/ofp-port.ts";
 import { Cursor, hex2, type Writer } from "../../lib/bytes.ts";
-import { formatMatch } from "../match-text.ts";
+import { formatShownMatch } from "../match-text.ts";
 import { nxPullMatch, oxmDecodeMatch, oxmPullMatch } from "../oxm.ts";
 import { nxPutMatch, oxmPutMatch, oxmPutRaw } from "../oxm-put.ts";
 import { continuationText, pullContinuation, putContinuation } from "./continuation.ts";
@@ -369,7 +369,7 @@ export function formatPacketIn(d: PacketInDecoded, names: NameMaps, verbosity: n
   const showTable = pin.tableId !== 0 || named;
   const table = showTable ? ` table_id=${formatTable(pin.tableId, names.tables)}` : "";
   const cookie = pin.cookie === U64_MAX ? "" : ` cookie=${hex(pin.cookie)}`;
-  const match = formatMatch(pin.flowMetadata, names.ports, DEFAULT_PRIORITY);
+  const match = formatShownMatch(pin.flowMetadata, names, DEFAULT_PRIORITY);
   let out =
     `${table}${cookie} total_len=${d.totalLen} ${match} ` +
     `(via ${formatPacketInReason(pin.reason)}) data_len=${pin.packet.length}${lengthText(d)}\n`;

@@ -14,7 +14,7 @@ import { formatActions, parseActions } from "../actions/actions.ts";
 import { pullActions, putActions } from "../actions/codec.ts";
 import type { Action } from "../actions/types.ts";
 import { parseMatchField, type TextContext } from "../match-parse.ts";
-import { formatMatch } from "../match-text.ts";
+import { formatShownMatch } from "../match-text.ts";
 import { oxmPullMatch } from "../oxm.ts";
 import { oxmPutMatch } from "../oxm-put.ts";
 import { type Decoded, isErr } from "./errors.ts";
@@ -120,7 +120,7 @@ export function decodePacketOut(msg: Msg, tun: TunContext): Decoded<PacketOut> {
 }
 
 export function formatPacketOut(po: PacketOut, names: NameMaps, verbosity: number): string {
-  const match = formatMatch(po.flowMetadata, names.ports, DEFAULT_PRIORITY);
+  const match = formatShownMatch(po.flowMetadata, names, DEFAULT_PRIORITY);
   let out = ` ${match} actions=${formatActions(po.actions, names)}`;
   if (po.bufferId !== NO_BUFFER) {
     return `${out} buffer=${`0x${hex(po.bufferId).slice(2).padStart(8, "0")}`}`;

@@ -15,9 +15,10 @@ import { P, type Protocols } from "../../flow/of-version.ts";
 import { K } from "../../flow/flow-key.ts";
 import { putTunMdTail, readTunMd, TunTable, tunMdPresent } from "../../flow/tun-metadata.ts";
 import { actionsEqualAsText, formatActions } from "../../openflow/actions/actions.ts";
+import type { FormatContext } from "../../openflow/actions/types.ts";
 import type { Action } from "../../openflow/actions/types.ts";
 import { parseFlow, stripComment } from "../../openflow/flow-text.ts";
-import { formatMatch } from "../../openflow/match-text.ts";
+import { formatShownMatch } from "../../openflow/match-text.ts";
 import { encodeFlowMod } from "../../openflow/messages/flow-mod.ts";
 import { OFPG } from "../../openflow/messages/names.ts";
 import { NO_BUFFER, OFPFC } from "../../openflow/messages/types-flow.ts";
@@ -160,23 +161,19 @@ function sameVersion(a: FlowVersion, b: FlowVersion): boolean {
   );
 }
 
-function actionsText(actions: readonly Action[], ports: NameMap | null): string {
-  return formatActions(actions, { ports, tables: null });
-}
-
-function formatVersion(pair: Pair, which: 0 | 1, ports: NameMap | null): string {
+function formatVersion(pair: Pair, which: 0 | 1, cx: FormatContext): string {
   const v = pair.versions[which];
   if (v === null) {
     return "";
   }
   const parts = [
     v.tableId === 0 ? "" : `table=${v.tableId} `,
-    formatMatch(pair.match, ports, pair.priority),
+    formatShownMatch(pair.match, cx, pair.priority),
     v.cookie === 0n ? "" : ` cookie=0x${v.cookie.toString(16)}`,
     v.idleTimeoutS === 0 ? "" : ` idle_timeout=${v.idleTimeoutS}`,
     v.hardTimeoutS === 0 ? "" : ` hard_timeout=${v.hardTimeoutS}`,
     v.importance === 0 ? "" : ` importance=${v.importance}`,
-    ` actions=${actionsText(v.actions, ports)}\n`,
+    ` actions=${formatActions(v.actions, cx)}\n`,
   ];
   return parts.join("");
 }
@@ -326,6 +323,7 @@ function diffFlows(s: OfctlSession, first: string, second: string): void {
   const pairs = new FlowPairs();
   let ports = readSource(s, pairs, first, 0, null);
   ports = readSource(s, pairs, second, 1, ports);
+  const cx = s.inColour(ports, null);
   let differences = false;
   for (const table of pairs.tables()) {
     for (const pair of table) {
@@ -334,8 +332,8 @@ function diffFlows(s: OfctlSession, first: string, second: string): void {
         continue;
       }
       differences = true;
-      const before = formatVersion(pair, 0, ports);
-      const after = formatVersion(pair, 1, ports);
+      const before = formatVersion(pair, 0, cx);
+      const after = formatVersion(pair, 1, cx);
       s.print(before === "" ? "" : `-${before}`);
       s.print(after === "" ? "" : `+${after}`);
     }

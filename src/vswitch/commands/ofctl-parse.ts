@@ -254,7 +254,9 @@ function parseActionBytes(s: OfctlSession, argv: readonly string[], instructions
     }
     const w = new Writer();
     (instructions ? putInstructions : putActions)(actions, w, version);
-    s.print(`actions=${formatActions(actions)}\n${differences("", bytes, w.bytes())}\n`);
+    s.print(
+      `actions=${formatActions(actions, s.shownNothing)}\n${differences("", bytes, w.bytes())}\n`,
+    );
   }
 }
 

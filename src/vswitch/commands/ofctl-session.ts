@@ -29,7 +29,7 @@ import {
 } from "../../openflow/messages/switch.ts";
 import { decodeTableNames } from "../../openflow/messages/table-features.ts";
 import { pullTableStats } from "../../openflow/messages/table-stats.ts";
-import { Painter } from "../../openflow/paint.ts";
+import { Painter, parsePalette } from "../../openflow/paint.ts";
 import { OFPBF, type PhyPort } from "../../openflow/messages/types-switch.ts";
 import { OFPP } from "../../flow/ofp-port.ts";
 import {
@@ -162,17 +162,22 @@ export class OfctlSession {
 
   /** How texts without names are shown. */
   get shownNothing(): NameMaps {
-    return this.#inColour(null, null);
+    return this.inColour(null, null);
   }
 
-  #inColour(ports: NameMap | null, tables: NameMap | null): NameMaps {
-    return this.options.color ? { ports, tables, painter: new Painter() } : { ports, tables };
+  /** Names as they are shown, and colours if they are wanted. */
+  inColour(ports: NameMap | null, tables: NameMap | null): NameMaps {
+    return this.options.color ? { ports, tables, painter: this.#painter() } : { ports, tables };
+  }
+
+  #painter(): Painter {
+    return new Painter(parsePalette(this.ctx.vs.env.colors ?? ""));
   }
 
   /** The names are kept under `key`, which is what the user or the connection calls the switch. */
   shown(name: string, key = name): NameMaps {
     return this.showNames
-      ? this.#inColour(this.portMap(name, key), this.tableMap(name, key))
+      ? this.inColour(this.portMap(name, key), this.tableMap(name, key))
       : this.shownNothing;
   }
 
