@@ -114,8 +114,8 @@ export class ConnKey {
   }
 
   /**
-   * Writes all of the key as CONN_KEY_WORDS words; those behind the first CONN_KEY4_WORDS are 0 if it
-   * is IPv4's, and left as they are.
+   * Writes all of the key as CONN_KEY_WORDS words. Of one of IPv4 only the first CONN_KEY4_WORDS are
+   * not 0, and only they are written.
    */
   pack(to: Int32Array, at: number): void {
     const { addr } = this;
