@@ -45,13 +45,13 @@ export class Backer {
   readonly preset = new Map<string, number>();
 
   /** VLAN headers are probed when the datapath is made, under the limit (vlan-limit) of then. */
-  constructor(type: DpType, vlanLimit: number, name = `ovs-${type}`) {
+  constructor(type: DpType, vlanLimit: number, name = `ovs-${type}`, own: Device | null = null) {
     this.type = type;
     this.support = { ...userspaceSupport(), max_vlan_headers: vlanLimit };
     this.bootSupport = { ...this.support };
     this.name = name;
-    const own = type === "netdev" ? "tap" : "dummy-internal";
-    this.insert({ odpPort: 0, name: this.name, type: own, device: null, users: 1 });
+    const ownType = type === "netdev" ? "tap" : "dummy-internal";
+    this.insert({ odpPort: 0, name, type: ownType, device: own, users: 1 });
   }
 
   private insert(port: DpPort): void {

@@ -67,9 +67,12 @@ function addDp(r: DpctlRun): void {
     return;
   }
   vs.log.info("dpif_netdev_extract", "Default MFEX Extract implementation is scalar.");
-  // The datapath's own port is a device, too.
-  vs.dummyMacs.next();
-  packetsOf(vs)?.addHandmade(new Backer(known, vs.settings.vlanLimit, name));
+  const own = openDevice(vs, name, "dummy-internal");
+  if ("errno" in own) {
+    r.error(null, `add_dp (${own.errno})`);
+    return;
+  }
+  packetsOf(vs)?.addHandmade(new Backer(known, vs.settings.vlanLimit, name, own.device));
   if (r.argv.length > 2) {
     addIfs(r);
   }
@@ -86,10 +89,7 @@ function delDp(r: DpctlRun): void {
 
 /** Closes a device unless something else uses it. */
 function dropDevice(vs: VSwitch, device: Device): void {
-  const isIface = [...vs.bridges.values()].some(
-    (br) => br.ifaces.get(device.name)?.device === device,
-  );
-  if (!isIface && packetsOf(vs)?.usesDevice(device) !== true) {
+  if (packetsOf(vs)?.usesDevice(device) !== true) {
     closeDevice(vs, device);
   }
 }
