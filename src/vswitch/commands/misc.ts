@@ -54,7 +54,7 @@ function vlogSet(ctx: CommandContext, argv: readonly string[]): Reply {
 
 function rateLimits(enable: boolean) {
   return (ctx: CommandContext, argv: readonly string[]): Reply => {
-    for (const module of argv.length > 1 ? argv.slice(1) : ["ANY_ARGS"]) {
+    for (const module of argv.length > 1 ? argv.slice(1) : ["ANY"]) {
       if (!ctx.vs.log.setRateLimits(module, enable)) {
         return appctlError("unknown module");
       }
