@@ -83,7 +83,9 @@ export class Ofconn {
   readonly type: ConnType;
   readonly name: string;
   readonly version: number;
-  protocol: number;
+  #protocol: number;
+  /** Set when Open vSwitch would have asked for the protocol, see `wantsPacketInOnMiss`. */
+  #protocolIsKnown = false;
   role: number = OFPCR.EQUAL;
   packetInFormat: number = PACKET_IN_FORMAT.STANDARD;
   missSendLen: number;
@@ -119,13 +121,23 @@ export class Ofconn {
     this.type = s.type;
     this.name = s.name;
     this.version = s.version;
-    this.protocol = protocolFromVersion(s.version);
+    this.#protocol = protocolFromVersion(s.version);
     this.missSendLen = s.type === "primary" ? MISS_SEND_LEN_DEFAULT : 0;
     this.#onMessage = s.onMessage ?? null;
   }
 
   /** Messages that nobody took in time. */
   lost = 0;
+
+  get protocol(): number {
+    this.#protocolIsKnown = true;
+    return this.#protocol;
+  }
+
+  set protocol(protocol: number) {
+    this.#protocolIsKnown = true;
+    this.#protocol = protocol;
+  }
 
   send(bytes: Uint8Array): void {
     logSent(this.ofproto.log, this.name, bytes);
@@ -203,6 +215,7 @@ export class Ofconn {
 
   /** True if an event of this kind and reason is to be sent (ovs: ofconn_receives_async_msg). */
   wants(oam: number, reason: number): boolean {
+    this.#protocolIsKnown = true;
     if (this.type === "service" && this.missSendLen === 0) {
       return false;
     }
@@ -211,8 +224,14 @@ export class Ofconn {
     return ((masks[oam] ?? 0) & (1 << reason)) !== 0;
   }
 
+  /**
+   * Since OpenFlow 1.3 a miss is no reason for a message. Open vSwitch looks at what was agreed on
+   * only when it needs it, at the first event or request that depends on it, and until then takes
+   * the connection for one of before (ovs: ofconn_get_protocol, update_want_packet_in_on_miss).
+   */
   get wantsPacketInOnMiss(): boolean {
-    return this.controllerId === 0 && protocolToVersion(this.protocol) < OFP.v13;
+    const isOld = !this.#protocolIsKnown || protocolToVersion(this.#protocol) < OFP.v13;
+    return this.controllerId === 0 && isOld;
   }
 
   /** Counts a flow mod for the log. */
@@ -521,7 +540,8 @@ export class ConnMgr {
   /** Sends a packet to each connection with this controller id that wants it. */
   sendPacketIn(pin: PacketInPrivate, controllerId: number): void {
     for (const conn of this.#conns) {
-      if (conn.controllerId === controllerId && conn.wants(OAM.PACKET_IN, pin.reason)) {
+      const wants = conn.wants(OAM.PACKET_IN, pin.reason);
+      if (wants && conn.controllerId === controllerId) {
         conn.send(encodePacketIn(pin, conn.protocol, conn.packetInFormat));
       }
     }

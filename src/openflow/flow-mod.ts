@@ -314,7 +314,7 @@ export function insertRule(p: Ofproto, rule: Rule): void {
   }
   if (rule.actions.hasGroups) {
     for (const id of groupsOf(rule.actions.actions)) {
-      p.groups.lookup(id, VERSION_MAX)?.rules.add(rule);
+      p.groups.lookup(id, VERSION_MAX)?.refer(rule);
     }
   }
   p.holdTlv(rule);

@@ -106,7 +106,7 @@ function modifyStart(p: Ofproto, op: GroupModOp): OfpErr | null {
   old.removeVersion = op.version;
   p.groups.insert(group);
   group.rules = old.rules;
-  old.rules = new Set();
+  old.rules = new Map();
   if (old.type !== group.type) {
     p.nGroups[old.type] = (p.nGroups[old.type] ?? 1) - 1;
     p.nGroups[group.type] = (p.nGroups[group.type] ?? 0) + 1;
@@ -167,7 +167,7 @@ function deleteStart(p: Ofproto, op: GroupModOp): void {
   for (const group of groups) {
     // The group keeps its list of rules, which are deleted along with it.
     group.beingDeleted = true;
-    deleteFlowsStart(p, op.version, [...group.rules]);
+    deleteFlowsStart(p, op.version, [...group.rules.keys()]);
     op.oldGroups.push(group);
     group.removeVersion = op.version;
     p.nGroups[group.type] = (p.nGroups[group.type] ?? 1) - 1;
@@ -181,10 +181,10 @@ export function groupModRevert(p: Ofproto, op: GroupModOp): void {
     old.removeVersion = VERSION_NOT_REMOVED;
     if (newGroup !== null) {
       old.rules = newGroup.rules;
-      newGroup.rules = new Set();
+      newGroup.rules = new Map();
     } else {
       old.beingDeleted = false;
-      deleteFlowsRevert(p, [...old.rules]);
+      deleteFlowsRevert(p, [...old.rules.keys()]);
     }
   }
   if (newGroup !== null) {
@@ -195,7 +195,7 @@ export function groupModRevert(p: Ofproto, op: GroupModOp): void {
 
 export function groupModFinish(p: Ofproto, op: GroupModOp, req: Requester | null): void {
   for (const old of op.oldGroups) {
-    deleteFlowsFinish(p, [...old.rules], REMOVED.GROUP_DELETE, null);
+    deleteFlowsFinish(p, [...old.rules.keys()], REMOVED.GROUP_DELETE, null);
   }
   p.postponeGroupRemoval(op.oldGroups);
   if (req !== null) {

@@ -34,8 +34,8 @@ export class Group {
   removeVersion: Version = VERSION_NOT_REMOVED;
   /** Set while the rules that use the group are being deleted along with it. */
   beingDeleted = false;
-  /** Rules whose actions name the group. */
-  rules = new Set<Rule>();
+  /** Rules whose actions name the group, and how often each does. */
+  rules = new Map<Rule, number>();
   nPackets = 0;
   nBytes = 0;
 
@@ -54,6 +54,19 @@ export class Group {
   setBuckets(buckets: readonly Bucket[]): void {
     this.buckets = buckets;
     this.bucketCounts = zeroCounts(buckets);
+  }
+
+  /** How often actions of rules name the group. */
+  get refCount(): number {
+    let n = 0;
+    for (const times of this.rules.values()) {
+      n += times;
+    }
+    return n;
+  }
+
+  refer(rule: Rule): void {
+    this.rules.set(rule, (this.rules.get(rule) ?? 0) + 1);
   }
 
   /** Counts packets; without a bucket, for all of them (ovs: group_dpif_credit_stats). */

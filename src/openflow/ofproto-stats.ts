@@ -113,7 +113,7 @@ export function flowRemovedOf(p: Ofproto, rule: Rule): FlowRemoved {
 export function groupStatsOf(p: Ofproto, group: Group): GroupStats {
   return {
     groupId: group.groupId,
-    refCount: group.rules.size,
+    refCount: group.refCount,
     packetCount: BigInt(group.nPackets),
     byteCount: BigInt(group.nBytes),
     ...durationSince(group.createdMs, p.clock.nowMs()),

@@ -25,8 +25,6 @@ const MONOTONIC_ZERO_MS = performance.now() - Number(process.hrtime.bigint()) / 
 /** Time for the end of the daemon to become known after its last answer. */
 const CRASH_MS = 100;
 const TURN_MS = 2;
-/** Time for a monitor to connect. */
-const CONNECT_MS = 300;
 /** Ports that are down never count a frame. */
 const FRAME_POLLS_MAX = 20;
 
@@ -182,7 +180,8 @@ export class RealOvs implements Side {
       this.monitorText += chunk.toString("utf8");
     });
     this.monitor = child;
-    await new Promise((done) => setTimeout(done, CONNECT_MS));
+    // It listens to commands when it is connected.
+    await this.wait(() => existsSync(join(this.dir, `${tool}.${child.pid}.ctl`)));
   }
 
   watched(): string {
