@@ -8,7 +8,7 @@ import type { Clock } from "../lib/env.ts";
 import { ARP, ARP_OP, composeArp, ETH, ETH_TYPE } from "../packet/ethernet.ts";
 import { getU32 } from "../lib/bytes.ts";
 import { PacketBuf } from "../packet/packet.ts";
-import { pcapHeader, pcapRecord } from "../packet/pcap-format.ts";
+import { pcapHeader, pcapRecord } from "../packet/pcap-write.ts";
 import { VLAN } from "../packet/vlan.ts";
 import { NETDEV_QUEUE_MAX, type Netdev, newNetdevStats, type SendError } from "./port.ts";
 

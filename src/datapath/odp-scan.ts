@@ -3,7 +3,8 @@
 // A scanner returns null, and may leave the position anywhere, if the text is something else.
 // ovs: lib/odp-util.c scan_u8, scan_ipv4, scan_be16...
 
-import { type FlagNames, parseFlags, parseIntString } from "../flow/field-text.ts";
+import { parseIntString } from "../flow/field-text.ts";
+import { type FlagNames, parseFlags } from "../flow/flag-text.ts";
 import type { TextScan } from "../lib/scan.ts";
 import { fieldOnes } from "./odp-key.ts";
 

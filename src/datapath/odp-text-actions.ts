@@ -1,7 +1,8 @@
 // Datapath actions as text: `set(ipv4(src=10.0.0.1)),ct(commit,zone=5),recirc(0x1),2`.
 // ovs: lib/odp-util.c format_odp_actions.
 
-import { formatFlags, formatHexWords } from "../flow/field-text.ts";
+import { formatHexWords } from "../flow/field-text.ts";
+import { formatFlags } from "../flow/flag-text.ts";
 import { formatIpv4, formatIpv6, formatMac } from "../lib/address.ts";
 import { formatHex } from "../lib/bytes.ts";
 import { formatAltHex, formatAltHex64, formatHexPadded } from "../lib/number.ts";

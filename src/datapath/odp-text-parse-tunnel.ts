@@ -1,7 +1,8 @@
 // The inside of `tunnel(...)` read from text.
 // ovs: lib/odp-util.c parse_odp_key_mask_attr__, scan_geneve, scan_erspan_metadata.
 
-import { parseIntString, TUN_FLAG_NAMES } from "../flow/field-text.ts";
+import { parseIntString } from "../flow/field-text.ts";
+import { TUN_FLAG_NAMES } from "../flow/flag-text.ts";
 import { TNL_F } from "../flow/flow-is.ts";
 import { get, K, set } from "../flow/flow-key.ts";
 import { putU16 } from "../lib/bytes.ts";

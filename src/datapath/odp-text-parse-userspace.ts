@@ -1,7 +1,7 @@
 // `userspace(...)` read from text.
 // ovs: lib/odp-util.c parse_odp_userspace_action.
 
-import { parseFlags } from "../flow/field-text.ts";
+import { parseFlags } from "../flow/flag-text.ts";
 import { parseHexPrefix } from "../lib/bytes.ts";
 import { scanInteger, u64Words } from "../lib/number.ts";
 import type { TextScan } from "../lib/scan.ts";

@@ -5,7 +5,7 @@
 // is decided when the key is turned into a flow (odp-flow.ts).
 // ovs: lib/odp-util.c odp_flow_from_string, parse_odp_key_mask_attr.
 
-import { CT_STATE_NAMES, TCP_FLAG_NAMES } from "../flow/field-text.ts";
+import { CT_STATE_NAMES, TCP_FLAG_NAMES } from "../flow/flag-text.ts";
 import { fail, ok, type Result } from "../lib/errors.ts";
 import { TextScan } from "../lib/scan.ts";
 import {

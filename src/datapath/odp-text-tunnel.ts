@@ -2,7 +2,7 @@
 // ovs: lib/odp-util.c format_odp_tun_attr, format_geneve_opts.
 
 import { get, K } from "../flow/flow-key.ts";
-import { formatFlags, formatFlagsMasked, TUN_FLAG_NAMES } from "../flow/field-text.ts";
+import { formatFlags, formatFlagsMasked, TUN_FLAG_NAMES } from "../flow/flag-text.ts";
 import { TNL_F } from "../flow/flow-is.ts";
 import { formatAltHex, formatAltHex64, formatHex64 } from "../lib/number.ts";
 import type { OdpTunnel, TunnelAttr } from "./odp-key-table.ts";

@@ -6,13 +6,13 @@
 // their own by the functions here. Reading is in odp-text-parse.ts, actions in odp-text-actions.ts.
 // ovs: lib/odp-util.c odp_flow_format, format_odp_key_attr__.
 
+import { formatHexWords } from "../flow/field-text.ts";
 import {
   CT_STATE_NAMES,
   formatFlags,
   formatFlagsMasked,
-  formatHexWords,
   TCP_FLAG_NAMES,
-} from "../flow/field-text.ts";
+} from "../flow/flag-text.ts";
 import { formatMac } from "../lib/address.ts";
 import { formatAltHex, formatHexPadded } from "../lib/number.ts";
 import {

@@ -5,6 +5,7 @@ export { extract } from "./extract.ts";
 export * from "./field-row.ts";
 export * from "./field-text.ts";
 export * from "./field-value.ts";
+export * from "./flag-text.ts";
 export * from "./fields.ts";
 export * from "./flow-hash.ts";
 export * from "./flow-key.ts";

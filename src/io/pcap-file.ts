@@ -5,18 +5,16 @@
 import { closeSync, fstatSync, openSync, readSync, writeSync } from "node:fs";
 import { ByteCopier } from "../lib/byte-copier.ts";
 import type { ParseError } from "../lib/errors.ts";
+import { PCAP_RECORD_BYTES, PcapDecoder, type PcapRecord } from "../packet/pcap-format.ts";
 import {
-  PCAP_RECORD_BYTES,
   PCAPNG_DATA_OFS,
-  PcapDecoder,
-  type PcapRecord,
   pcapHeader,
   pcapngInterface,
   pcapngPacketBytes,
   pcapngSection,
   putPcapngPacket,
   putPcapRecord,
-} from "../packet/pcap-format.ts";
+} from "../packet/pcap-write.ts";
 
 /** Bytes read or collected at a time. */
 export const PCAP_CHUNK_BYTES = 64 * 1024;

@@ -40,10 +40,12 @@ import {
 import type { Msg, MsgType } from "./messages/raw.ts";
 import { encodeDescReply, encodeFeatures, encodeGetConfigReply } from "./messages/switch.ts";
 import { appendTableDesc } from "./messages/table.ts";
-import { appendTableFeatures, decodeTableFeatures } from "./messages/table-features.ts";
+import { decodeTableFeatures } from "./messages/table-features.ts";
+import { appendTableFeatures } from "./messages/table-features-put.ts";
 import { appendTableStats } from "./messages/table-stats.ts";
 import type { FlowMonitorRequest } from "./messages/types-flow.ts";
 import { OFPM13 } from "./messages/types-group.ts";
+import { protocolToVersion } from "./messages/version.ts";
 import { CAPABILITY, FRAG_NAMES, type TableFeatures } from "./messages/types-switch.ts";
 import type { OfPort } from "./ofport.ts";
 import type { Ofproto } from "./ofproto.ts";
@@ -237,7 +239,7 @@ function handleFeatures(conn: Ofconn, msg: Msg): OfpErr | null {
     actions: ALL_KINDS,
     ports: p.ports.all().map((port) => port.pp),
   };
-  conn.send(encodeFeatures(features, msg.version, msg.xid));
+  conn.send(encodeFeatures(features, protocolToVersion(conn.protocol), msg.xid));
   return null;
 }
 

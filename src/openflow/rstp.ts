@@ -11,43 +11,21 @@ import { OvsMap } from "../lib/hmap.ts";
 import type { Vlog } from "../lib/vlog.ts";
 import { BPDU, BPDU_FLAG, BPDU_TYPE, type BpduFields, readBpdu } from "../packet/bpdu.ts";
 import { machineStart, machineStep } from "./rstp-machine.ts";
-import {
-  DETECTION,
-  MIGRATION,
-  RECEIVE,
-  ROLE_FLAG,
-  STATE_TRANSITION,
-  TOPOLOGY_CHANGE,
-  TRANSMIT,
-} from "./rstp-port-machines.ts";
-import { INFORMATION, ROLE_TRANSITION } from "./rstp-role-machines.ts";
+import { ROLE_FLAG } from "./rstp-port-machines.ts";
+import { RSTP_DEFAULT, type RstpPortSettings, RstpPort, newPlaces, stepPort } from "./rstp-port.ts";
 import { ROLE_SELECTION, updtRolesTree } from "./rstp-selection.ts";
 import {
   newPortVars,
-  type PortPlaces,
   type PriorityVector,
   type RstpBridge,
   type RstpPortCore,
-  type RstpPortVars,
   type RstpState,
-  rstpForwardInState,
-  rstpLearnInState,
   type RstpTimes,
   ZERO_TIMES,
   ZERO_VECTOR,
 } from "./rstp-types.ts";
 
 export const RSTP_PORTS_MAX = 4095;
-export const RSTP_DEFAULT = {
-  priority: 32768,
-  ageingTimeS: 300,
-  forceVersion: 2,
-  maxAgeS: 20,
-  forwardDelayS: 15,
-  transmitHoldCount: 6,
-  portPriority: 128,
-  pathCost: 2000,
-} as const;
 const HELLO_TIME_S = 2;
 const PRIORITY_STEP = 4096;
 const PRIORITY_MAX = 61440;
@@ -60,73 +38,6 @@ const MAC_MASK = (1n << MAC_BITS) - 1n;
 export const RSTP_ROUNDS_MAX = 1000;
 /** BPDUs that may wait for the machines to stand still; more are bad ones. */
 export const RSTP_WAITING_MAX = 256;
-
-/** Path cost of a link of so many Mb/s [Table 17-3]. */
-export function rstpSpeedToCost(mbps: number): number {
-  for (let [speed, cost] = [10_000_000, 2]; speed >= 1; speed /= 10, cost *= 10) {
-    if (mbps >= speed) {
-      return cost;
-    }
-  }
-  return RSTP_DEFAULT.pathCost;
-}
-
-export interface RstpPortSettings {
-  /** 0 for the first free one. */
-  readonly number: number;
-  readonly name: string;
-  readonly priority: number;
-  readonly pathCost: number;
-  readonly adminEdge: boolean;
-  readonly autoEdge: boolean;
-  readonly adminPointToPoint: number;
-  readonly adminEnabled: boolean;
-  readonly mcheck: boolean;
-}
-
-export class RstpPort<Owner> implements RstpPortCore {
-  readonly bridge: Rstp<Owner>;
-  owner: Owner | null = null;
-  name: string | null = null;
-  number = 0;
-  id = 0;
-  v: RstpPortVars = newPortVars();
-  portPriority: PriorityVector = ZERO_VECTOR;
-  places: PortPlaces = newPlaces();
-
-  constructor(bridge: Rstp<Owner>) {
-    this.bridge = bridge;
-  }
-
-  get state(): RstpState {
-    return this.v.state;
-  }
-
-  get learn(): boolean {
-    return rstpLearnInState(this.v.state);
-  }
-
-  get forward(): boolean {
-    return rstpForwardInState(this.v.state);
-  }
-
-  get forwardBpdu(): boolean {
-    return this.v.state !== "Disabled";
-  }
-}
-
-function newPlaces(): PortPlaces {
-  return {
-    receive: machineStart(),
-    migration: machineStart(),
-    detection: machineStart(),
-    transmit: machineStart(),
-    information: machineStart(),
-    roleTransition: machineStart(),
-    stateTransition: machineStart(),
-    topologyChange: machineStart(),
-  };
-}
 
 export interface RstpEnv<Owner> {
   readonly name: string;
@@ -584,17 +495,4 @@ function asConfigIfRoleless(f: BpduFields): BpduFields {
   return f.type === BPDU_TYPE.RAPID && role === ROLE_FLAG.UNKNOWN
     ? { ...f, type: BPDU_TYPE.CONFIG }
     : f;
-}
-
-/** One step of each machine of a port; true if any moved. */
-function stepPort(p: RstpPortCore): boolean {
-  const { places } = p;
-  let moved = machineStep(RECEIVE, places.receive, p);
-  moved = machineStep(DETECTION, places.detection, p) || moved;
-  moved = machineStep(INFORMATION, places.information, p) || moved;
-  moved = machineStep(ROLE_TRANSITION, places.roleTransition, p) || moved;
-  moved = machineStep(STATE_TRANSITION, places.stateTransition, p) || moved;
-  moved = machineStep(TOPOLOGY_CHANGE, places.topologyChange, p) || moved;
-  moved = machineStep(TRANSMIT, places.transmit, p) || moved;
-  return machineStep(MIGRATION, places.migration, p) || moved;
 }

@@ -10,7 +10,7 @@ import { SLOW_PATH_REASONS } from "../datapath/odp-action.ts";
 import { type FlowKey, newKey } from "../flow/flow-key.ts";
 import { matchOf } from "../flow/match.ts";
 import { expandMiniMatch } from "../flow/minimatch.ts";
-import { CT_STATE_NAMES, formatFlags } from "../flow/field-text.ts";
+import { CT_STATE_NAMES, formatFlags } from "../flow/flag-text.ts";
 import { formatActions } from "./actions/actions.ts";
 import { formatFlow } from "./flow-format.ts";
 import { formatMatch } from "./match-text.ts";

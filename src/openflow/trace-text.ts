@@ -6,7 +6,7 @@
 
 import { formatOdpActions } from "../datapath/odp-text-actions.ts";
 import type { PortNames } from "../datapath/odp-text-fields.ts";
-import { CT_STATE_NAMES, formatFlags } from "../flow/field-text.ts";
+import { CT_STATE_NAMES, formatFlags } from "../flow/flag-text.ts";
 import { SLOW_PATH_REASONS } from "../datapath/odp-action.ts";
 import { type FlowKey, get, getU, K, newKey } from "../flow/flow-key.ts";
 import { expandMiniMatch } from "../flow/minimatch.ts";

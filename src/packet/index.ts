@@ -9,5 +9,6 @@ export * from "./mpls.ts";
 export * from "./nsh.ts";
 export * from "./packet.ts";
 export * from "./pcap-format.ts";
+export * from "./pcap-write.ts";
 export * from "./tunnel-header.ts";
 export * from "./vlan.ts";

@@ -8,12 +8,8 @@
 import { OFPP } from "../flow/ofp-port.ts";
 import { formatMac } from "../lib/address.ts";
 import { parseMac } from "../lib/scan.ts";
-import {
-  RSTP_DEFAULT,
-  RSTP_PORTS_MAX,
-  type RstpPortSettings,
-  rstpSpeedToCost,
-} from "../openflow/rstp.ts";
+import { RSTP_PORTS_MAX } from "../openflow/rstp.ts";
+import { RSTP_DEFAULT, type RstpPortSettings, rstpSpeedToCost } from "../openflow/rstp-port.ts";
 import { STP_PORTS_MAX, STP_PRIORITY_DEFAULT, STP_TIMES_DEFAULT } from "../openflow/stp.ts";
 import { STP_PORT_PRIORITY_DEFAULT, stpSpeedToCost } from "../openflow/stp-port.ts";
 import type { Row } from "../ovsdb/database.ts";

@@ -11,7 +11,8 @@ import { Counters, counterTable } from "../lib/counters.ts";
 import type { Vlog } from "../lib/vlog.ts";
 import { PORT_STATE } from "../openflow/messages/types-switch.ts";
 import { setPortState } from "../openflow/ofproto-ports.ts";
-import { Rstp, type RstpPort, type RstpPortSettings, type RstpSettings } from "../openflow/rstp.ts";
+import { Rstp, type RstpSettings } from "../openflow/rstp.ts";
+import type { RstpPort, RstpPortSettings } from "../openflow/rstp-port.ts";
 import { type RstpState, rstpForwardInState, rstpLearnInState } from "../openflow/rstp-types.ts";
 import { Stp, type StpTimes } from "../openflow/stp.ts";
 import {

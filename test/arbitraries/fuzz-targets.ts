@@ -46,14 +46,14 @@ import { loadDatabase } from "../../src/ovsdb/db-file.ts";
 import { catchDbError } from "../../src/ovsdb/db-error.ts";
 import { sha1Hex } from "../../src/ovsdb/sha1.ts";
 import { PacketBuf } from "../../src/packet/packet.ts";
+import { PcapDecoder } from "../../src/packet/pcap-format.ts";
 import {
-  PcapDecoder,
   pcapHeader,
   pcapngInterface,
   pcapngPacket,
   pcapngSection,
   pcapRecord,
-} from "../../src/packet/pcap-format.ts";
+} from "../../src/packet/pcap-write.ts";
 import { runCommandLine } from "../../src/vswitch/commands.ts";
 import { isOfUse, sortHostDump } from "../../src/vswitch/host-dump/host-dump.ts";
 import { openHostDump } from "../../src/vswitch/host-dump/open.ts";

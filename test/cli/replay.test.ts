@@ -9,7 +9,7 @@ import { describe, expect, test } from "vitest";
 import { traceMain } from "../../src/cli/trace.ts";
 import { PcapngWriter, PcapReader, PcapWriter } from "../../src/io/pcap-file.ts";
 import { concatBytes, formatHex, putU32le } from "../../src/lib/bytes.ts";
-import { pcapngInterface, pcapngPacket, pcapngSection } from "../../src/packet/pcap-format.ts";
+import { pcapngInterface, pcapngPacket, pcapngSection } from "../../src/packet/pcap-write.ts";
 import type { FullReport } from "../../src/vswitch/replay/replay-text.ts";
 import { frame } from "../../tools/replay-frames.ts";
 import {

@@ -10,7 +10,7 @@ import { formatConn } from "../../src/datapath/ct-text.ts";
 import { parseOdpActions } from "../../src/datapath/odp-text-parse-actions.ts";
 import { PacketBatch } from "../../src/datapath/packet-batch.ts";
 import { extract } from "../../src/flow/extract.ts";
-import { CT_STATE_NAMES, formatFlags } from "../../src/flow/field-text.ts";
+import { CT_STATE_NAMES, formatFlags } from "../../src/flow/flag-text.ts";
 import { flowCompose } from "../../src/flow/compose.ts";
 import { get, K, newKey, set } from "../../src/flow/flow-key.ts";
 import { formatIpv4 } from "../../src/lib/address.ts";

@@ -5,14 +5,14 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { PcapngWriter, PcapReader, PcapWriter } from "../../src/io/pcap-file.ts";
 import { concatBytes, formatHex, putU32 } from "../../src/lib/bytes.ts";
+import { PcapDecoder } from "../../src/packet/pcap-format.ts";
 import {
-  PcapDecoder,
   pcapHeader,
   pcapngInterface,
   pcapngPacket,
   pcapngSection,
   pcapRecord,
-} from "../../src/packet/pcap-format.ts";
+} from "../../src/packet/pcap-write.ts";
 
 interface Pkt {
   readonly data: Uint8Array;

@@ -16,7 +16,7 @@ import { parseOdpActions } from "../../src/datapath/odp-text-parse-actions.ts";
 import { NETDEV_QUEUE_MAX, PairNetdev } from "../../src/datapath/port.ts";
 import { type FlowKey, K, newKey } from "../../src/flow/flow-key.ts";
 import { ManualClock, MemoryFileSystem, SeededRng } from "../../src/lib/env.ts";
-import { MULTIPATH_LINKS_MAX } from "../../src/openflow/actions/hash.ts";
+import { MULTIPATH_LINKS_MAX } from "../../src/openflow/actions/multipath.ts";
 import { parseActions } from "../../src/openflow/actions/actions.ts";
 import { MAC_ENTRIES_MAX, MacLearning } from "../../src/openflow/mac-learning.ts";
 import { MIRRORS_MAX } from "../../src/openflow/mirror.ts";

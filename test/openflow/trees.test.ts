@@ -4,7 +4,8 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { ManualClock } from "../../src/lib/env.ts";
 import { Vlog } from "../../src/lib/vlog.ts";
-import { Rstp, type RstpPort } from "../../src/openflow/rstp.ts";
+import { Rstp } from "../../src/openflow/rstp.ts";
+import type { RstpPort } from "../../src/openflow/rstp-port.ts";
 import { Stp } from "../../src/openflow/stp.ts";
 import type { StpPort } from "../../src/openflow/stp-port.ts";
 
@@ -120,7 +121,7 @@ function stpWorld(t: Topology): World {
 
 function rstpWorld(t: Topology): World {
   const ports = new Map<string, RstpPort<End>>();
-  const bridges = t.priorities.map((priority, i) => {
+  const bridges: Rstp<End>[] = t.priorities.map((priority, i) => {
     const rstp = new Rstp<End>({
       name: `br${i}`,
       address: BigInt(i + 1),
@@ -128,7 +129,9 @@ function rstpWorld(t: Topology): World {
       changed: () => {},
       send: (p, bpdu) => {
         const peer = p.owner === null ? undefined : ports.get(keyOf(peerOf(p.owner, t.links)));
-        peer?.bridge.received(peer, bpdu);
+        if (peer !== undefined) {
+          bridges[peer.owner?.bridge ?? 0]?.received(peer, bpdu);
+        }
       },
     });
     const times = { maxAgeS: 20, forwardDelayS: 15, transmitHoldCount: 6 };

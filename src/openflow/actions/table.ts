@@ -18,9 +18,12 @@ import {
   unroll_xlate,
 } from "./control.ts";
 import { controller } from "./controller.ts";
-import { ct_clear, ctRow, nat } from "./ct.ts";
+import { ct_clear, ctRow } from "./ct.ts";
+import { nat } from "./nat.ts";
 import { dec_nsh_ttl, decap, encap } from "./encap.ts";
-import { bundle, multipath, sample } from "./hash.ts";
+import { bundle } from "./bundle.ts";
+import { multipath } from "./multipath.ts";
+import { sample } from "./sample.ts";
 import {
   dec_ttl,
   set_eth_dst,

@@ -17,7 +17,8 @@ import { strToU16, strToU32, strToU64 } from "../../lib/number.ts";
 import { KeyValueScan, splitKeyValues } from "../../lib/scan.ts";
 import { parseActions } from "../actions/actions.ts";
 import { type FieldAndMask, fieldArray } from "../field-array.ts";
-import { hasLiveness, NO_GROUP_PROPS } from "./group.ts";
+import { NO_GROUP_PROPS } from "./group.ts";
+import { hasLiveness } from "./bucket-wire.ts";
 import { type NameMaps, OFPG } from "./names.ts";
 import {
   type Bucket,

@@ -7,7 +7,7 @@
 
 import { formatActionNames } from "../actions/actions.ts";
 import { INSTRUCTIONS } from "../actions/types.ts";
-import { fieldsOf } from "./table-features.ts";
+import { fieldsOf } from "./table-features-put.ts";
 import { altHex, type Text } from "./text.ts";
 import type {
   ActionFeatures,

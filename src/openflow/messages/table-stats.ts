@@ -14,11 +14,11 @@ import type { Msg } from "./raw.ts";
 import { decodeTableMiss, encodeTableConfig } from "./table.ts";
 import {
   emptyFeatures,
-  fieldsOf,
   instructionsFromBitmap,
   instructionsToBitmap,
   TABLE_NAME_BYTES,
 } from "./table-features.ts";
+import { fieldsOf } from "./table-features-put.ts";
 import type { TableFeatures, TableMiss, TableStats } from "./types-switch.ts";
 
 type Bits = readonly (readonly [number, string])[];

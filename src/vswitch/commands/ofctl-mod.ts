@@ -26,11 +26,8 @@ import { encodePortMod } from "../../openflow/messages/port.ts";
 import type { Msg } from "../../openflow/messages/raw.ts";
 import { encodeSetConfig, fragFromString } from "../../openflow/messages/switch.ts";
 import { encodeTableMod, parseTableMod, pullTableDesc } from "../../openflow/messages/table.ts";
-import {
-  appendTableFeatures,
-  decodeTableFeatures,
-  rawTableProperties,
-} from "../../openflow/messages/table-features.ts";
+import { decodeTableFeatures, rawTableProperties } from "../../openflow/messages/table-features.ts";
+import { appendTableFeatures } from "../../openflow/messages/table-features-put.ts";
 import { Multipart } from "../../openflow/messages/multipart.ts";
 import { NO_BUFFER } from "../../openflow/messages/types-flow.ts";
 import {

@@ -7,7 +7,7 @@
 import { odpFlowKeyToFlow } from "../../datapath/odp-flow.ts";
 import { parseOdpFlow } from "../../datapath/odp-text-parse.ts";
 import { flowCompose } from "../../flow/compose.ts";
-import { CT_STATE_NAMES, formatFlags } from "../../flow/field-text.ts";
+import { CT_STATE_NAMES, formatFlags } from "../../flow/flag-text.ts";
 import { extractWithFlow } from "../../flow/flow-metadata.ts";
 import { type FlowKey, K, newKey, set } from "../../flow/flow-key.ts";
 import { wildcardsForPacket } from "../../flow/flow-wildcards.ts";

@@ -36,10 +36,8 @@ import {
 } from "../../../src/openflow/messages/requestforward.ts";
 import * as sw from "../../../src/openflow/messages/switch.ts";
 import * as tables from "../../../src/openflow/messages/table.ts";
-import {
-  appendTableFeatures,
-  decodeTableFeatures,
-} from "../../../src/openflow/messages/table-features.ts";
+import { decodeTableFeatures } from "../../../src/openflow/messages/table-features.ts";
+import { appendTableFeatures } from "../../../src/openflow/messages/table-features-put.ts";
 import { appendTableStats, pullTableStats } from "../../../src/openflow/messages/table-stats.ts";
 import * as tlv from "../../../src/openflow/messages/tlv-table.ts";
 import { OFPFME, PACKET_IN_FORMAT } from "../../../src/openflow/messages/types-flow.ts";
