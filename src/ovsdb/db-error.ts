@@ -36,9 +36,14 @@ export class DbError extends Error {
   }
 }
 
-/** The error for JSON that does not mean what it should; null stands for none to show. */
-export function syntaxError(json: Json, details: string, tag = "syntax error"): DbError {
-  return new DbError(tag, details, json === null ? undefined : formatJson(json, { sort: true }));
+/** The error for JSON that does not mean what it should; undefined stands for none to show. */
+export function syntaxError(
+  json: Json | undefined,
+  details: string,
+  tag = "syntax error",
+): DbError {
+  const syntax = json === undefined ? undefined : formatJson(json, { sort: true });
+  return new DbError(tag, details, syntax);
 }
 
 /** The error for a value that its column does not allow. */

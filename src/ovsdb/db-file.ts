@@ -10,7 +10,7 @@ import { Database, type RowChange } from "./database.ts";
 import { isDefaultDatum } from "./datum.ts";
 import { catchDbError, DbError } from "./db-error.ts";
 import { CLUSTERED_MAGIC, DbLogReader, encodeRecord, fileMagic } from "./db-log.ts";
-import { applyRecord, changesToJson, contentToJson } from "./db-record.ts";
+import { applyRecord, changesToJson, contentToJson, type SharedDatums } from "./db-record.ts";
 import { type DbSchema, schemaFromJson, schemaToJson } from "./schema.ts";
 import type { Transaction } from "./transaction.ts";
 
@@ -54,6 +54,7 @@ export function schemaOfFile(bytes: Uint8Array, name: string): DbSchema {
 export function loadDatabase(bytes: Uint8Array, name: string, rng: Rng): LoadedDatabase {
   const { schema, reader } = readSchema(bytes, name);
   const db = new Database(schema, rng);
+  const shared: SharedDatums = new Map();
   let transactions = 0;
   for (;;) {
     const next = catchDbError(() => reader.read());
@@ -65,7 +66,7 @@ export function loadDatabase(bytes: Uint8Array, name: string, rng: Rng): LoadedD
     if (record === undefined) {
       return { db, goodBytes: reader.offset, transactions, problem: undefined };
     }
-    const applied = catchDbError(() => applyRecord(db, record));
+    const applied = catchDbError(() => applyRecord(db, record, shared));
     if ("error" in applied) {
       reader.unread();
       const problem = applied.error.toString();

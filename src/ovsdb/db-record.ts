@@ -4,6 +4,7 @@
 // that came or went; of pairs with a new value, the new value. A record is read row by row, so that
 // one of a million rows takes no more memory than they do. References: ovsdb(5); ovs: ovsdb/file.c.
 
+import type { Atom } from "./atom.ts";
 import { type Database, Row, type RowChange, type Table } from "./database.ts";
 import {
   type Datum,
@@ -16,6 +17,7 @@ import {
 import { applyDatumDiff, datumDiff } from "./datum-diff.ts";
 import { DbError, syntaxError } from "./db-error.ts";
 import type { LogRecord } from "./db-log.ts";
+import type { JsonReader } from "./json-parse.ts";
 import { isJsonObject, type Json, type JsonObject } from "./json.ts";
 import type { ColumnSchema } from "./schema.ts";
 import { Transaction } from "./transaction.ts";
@@ -78,11 +80,36 @@ export function contentToJson(db: Database, comment: string, dateMs: number): Js
   return changesToJson(changes, comment, dateMs) ?? { _date: BigInt(Math.floor(dateMs)) };
 }
 
+/** A record that is being applied. */
+interface Load {
+  readonly txn: Transaction;
+  readonly isDiff: boolean;
+  readonly shared: SharedDatums;
+}
+
+/** Numbers that rows repeat, such as VLANs and ports, so that they share a datum. */
+export type SharedDatums = Map<Atom, Datum>;
+/** Numbers beyond this many get datums of their own. */
+export const SHARED_DATUMS_MAX = 65_536;
+
+function share(datum: Datum, shared: SharedDatums): Datum {
+  const [atom] = datum.keys;
+  if (typeof atom !== "bigint" || datum.keys.length > 1 || datum.values !== undefined) {
+    return datum;
+  }
+  const known = shared.get(atom);
+  if (known === undefined && shared.size < SHARED_DATUMS_MAX) {
+    shared.set(atom, datum);
+  }
+  return known ?? datum;
+}
+
 /** The value of a column in a record; throws DbError. */
-function loadDatum(old: Datum, column: ColumnSchema, json: Json, isDiff: boolean): Datum {
+function loadDatum(load: Load, old: Datum, column: ColumnSchema, json: Json): Datum {
   const { type } = column;
+  const { isDiff } = load;
   // The difference of two sets may be smaller than a set may be.
-  const datum = datumFromJson(json, isDiff ? relaxedType(type) : type);
+  const datum = share(datumFromJson(json, isDiff ? relaxedType(type) : type), load.shared);
   if (!isDiff || isDefaultDatum(old, type)) {
     return datum;
   }
@@ -94,8 +121,9 @@ function loadDatum(old: Datum, column: ColumnSchema, json: Json, isDiff: boolean
 }
 
 /** Applies what a record says about one row; throws DbError. */
-function loadRow(txn: Transaction, t: Table, uuid: Uuid, json: Json, isDiff: boolean): void {
+function loadRow(load: Load, t: Table, uuid: Uuid, json: Json): void {
   const table = t.schema;
+  const { txn } = load;
   // Of a member that is there twice, the last counts.
   txn.forget(t, uuid);
   const row = t.rows.get(uuid);
@@ -116,7 +144,7 @@ function loadRow(txn: Transaction, t: Table, uuid: Uuid, json: Json, isDiff: boo
       throw syntaxError(json, `No column ${name} in table ${table.name}.`, "unknown column");
     }
     const i = column.index;
-    data[i] = loadDatum(data[i] ?? column.initial, column, json[name] ?? null, isDiff);
+    data[i] = loadDatum(load, data[i] ?? column.initial, column, json[name] ?? null);
   }
   txn.store(t, new Row(table, uuid, t.uuids, data));
 }
@@ -130,8 +158,7 @@ function isAnnotation(name: string, value: Json): boolean {
   );
 }
 
-function loadTable(txn: Transaction, table: Table, record: LogRecord, isDiff: boolean): void {
-  const { reader } = record;
+function loadTable(load: Load, table: Table, reader: JsonReader): void {
   const start = reader.offset;
   const whole = () => {
     reader.seek(start);
@@ -146,20 +173,24 @@ function loadTable(txn: Transaction, table: Table, record: LogRecord, isDiff: bo
     if (uuid === undefined) {
       throw syntaxError(whole(), `"${uuidText}" is not a valid UUID`);
     }
-    loadRow(txn, table, uuid, json, isDiff);
+    loadRow(load, table, uuid, json);
   });
 }
 
 /** Applies one record; throws DbError and changes nothing if it cannot be applied. */
-export function applyRecord(db: Database, record: LogRecord): void {
+export function applyRecord(
+  db: Database,
+  record: LogRecord,
+  shared: SharedDatums = new Map(),
+): void {
   // What a file holds has been checked value by value; defaults may be what a column forbids.
   const txn = new Transaction(db, { checkValues: false });
-  const isDiff = record.get("_is_diff") === true;
+  const load = { txn, isDiff: record.get("_is_diff") === true, shared };
   for (const name of record.names()) {
     const table = db.tables.get(name);
     if (table !== undefined) {
       record.at(name);
-      loadTable(txn, table, record, isDiff);
+      loadTable(load, table, record.reader);
     } else if (!isAnnotation(name, record.get(name))) {
       throw syntaxError(record.whole(), `No table named ${name}.`, "unknown table");
     }

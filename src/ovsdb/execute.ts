@@ -10,7 +10,16 @@ import { type Database, type Row, rowKey } from "./database.ts";
 import { checkDatum, compareDatums, type Datum, datumFromJson, datumToJson } from "./datum.ts";
 import { catchDbError, DbError, syntaxError } from "./db-error.ts";
 import { isJsonArray, isJsonObject, type Json, type JsonObject } from "./json.ts";
-import { isArray, isBoolean, isId, isInteger, isObject, isString, Members } from "./members.ts";
+import {
+  isArray,
+  isBoolean,
+  isId,
+  isInteger,
+  isObject,
+  isString,
+  memberNames,
+  Members,
+} from "./members.ts";
 import { mutate, mutationFromJson } from "./mutation.ts";
 import {
   type ColumnSchema,
@@ -72,13 +81,13 @@ function rowFromJson(
   symbols: SymbolTable,
 ): Map<ColumnSchema, Datum> {
   const values = new Map<ColumnSchema, Datum>();
-  for (const [name, value] of Object.entries(json)) {
+  for (const name of memberNames(json)) {
     const column = findColumn(table, name);
     if (column === undefined) {
       const text = `No column ${name} in table ${table.name}.`;
       throw syntaxError(json, text, "unknown column");
     }
-    values.set(column, datumFromJson(value, column.type, symbols));
+    values.set(column, datumFromJson(json[name] ?? null, column.type, symbols));
   }
   return values;
 }
@@ -286,44 +295,58 @@ const wait: Executor = (x, m) => {
   return {};
 };
 
-const OPERATIONS: Readonly<Record<string, Executor>> = {
-  insert,
-  select,
-  update,
-  mutate: mutateOp,
-  delete: deleteOp,
-  wait,
-  commit: (_x, m) => {
-    m.required("durable", isBoolean);
-    return {};
-  },
-  abort: () => {
-    throw new DbError("aborted", "aborted by request");
-  },
-  comment: (x, m) => {
-    x.txn.addComment(m.required("comment", isString));
-    return {};
-  },
-  assert: (x, m) => {
-    const lock = m.required("lock", isId);
-    if (!x.locks.has(lock)) {
-      throw new DbError("not owner", `Asserted lock ${lock} not held.`);
-    }
-    return {};
-  },
+const commit: Executor = (_x, m) => {
+  m.required("durable", isBoolean);
+  return {};
+};
+
+const abort: Executor = () => {
+  throw new DbError("aborted", "aborted by request");
+};
+
+const comment: Executor = (x, m) => {
+  x.txn.addComment(m.required("comment", isString));
+  return {};
+};
+
+const assertLock: Executor = (x, m) => {
+  const lock = m.required("lock", isId);
+  if (!x.locks.has(lock)) {
+    throw new DbError("not owner", `Asserted lock ${lock} not held.`);
+  }
+  return {};
+};
+
+interface Operation {
+  readonly run: Executor;
+  /** Members that it may have, besides "op". */
+  readonly members: readonly string[];
+}
+
+const OPERATIONS: Readonly<Record<string, Operation>> = {
+  insert: { run: insert, members: ["table", "uuid", "uuid-name", "row"] },
+  select: { run: select, members: ["table", "where", "columns", "sort"] },
+  update: { run: update, members: ["table", "where", "row"] },
+  mutate: { run: mutateOp, members: ["table", "where", "mutations"] },
+  delete: { run: deleteOp, members: ["table", "where"] },
+  wait: { run: wait, members: ["timeout", "table", "where", "columns", "until", "rows"] },
+  commit: { run: commit, members: ["durable"] },
+  abort: { run: abort, members: [] },
+  comment: { run: comment, members: ["comment"] },
+  assert: { run: assertLock, members: ["lock"] },
 };
 
 /** One operation; throws DbError. */
 function execute(x: Execution, operation: Json, i: number, n: number): JsonObject {
   const m = new Members(operation, `ovsdb operation ${i} of ${n}`);
   const name = m.required("op", isId);
-  const executor = Object.hasOwn(OPERATIONS, name) ? OPERATIONS[name] : undefined;
-  if (executor === undefined) {
+  const found = Object.hasOwn(OPERATIONS, name) ? OPERATIONS[name] : undefined;
+  if (found === undefined) {
     throw m.fail(`No operation "${name}"`);
   }
-  const outcome = catchDbError(() => executor(x, m));
-  // A member that does not belong there outweighs any other error.
-  m.finishUnlessFailed("error" in outcome);
+  const outcome = catchDbError(() => found.run(x, m));
+  // A member that does not belong there outweighs other errors.
+  m.finishWith(found.members);
   if ("error" in outcome) {
     throw outcome.error;
   }

@@ -7,16 +7,26 @@ import { OvsMap } from "../lib/hmap.ts";
 import { type DbError, syntaxError } from "./db-error.ts";
 import { isJsonObject, type Json, type JsonObject } from "./json.ts";
 
+/** Names of an object's members in the order of OVS's hash map: which error comes first shows it. */
+export function memberNames(json: JsonObject): string[] {
+  const names = new OvsMap<string, string>((k) => hashString(k));
+  for (const k of Object.keys(json)) {
+    names.set(k, k);
+  }
+  return [...names.values()];
+}
+
 /** Takes members of an object one by one and complains about those nobody asked for. */
 export class Members {
   private readonly json: JsonObject;
   private readonly what: string;
   private readonly used = new Set<string>();
+  private complained = false;
 
   constructor(json: Json, what: string) {
     this.what = what;
     if (!isJsonObject(json)) {
-      throw syntaxError(null, `Parsing ${what} failed: Object expected.`);
+      throw syntaxError(undefined, `Parsing ${what} failed: Object expected.`);
     }
     this.json = json;
   }
@@ -27,6 +37,7 @@ export class Members {
   }
 
   fail(message: string): DbError {
+    this.complained = true;
     return syntaxError(this.json, `Parsing ${this.what} failed: ${message}`);
   }
 
@@ -51,20 +62,22 @@ export class Members {
     return value;
   }
 
-  /** Complains about members that nobody asked for, unless reading stopped early. */
-  finishUnlessFailed(failed: boolean): void {
-    if (!failed) {
+  /**
+   * Complains about members other than `known` ones, which outweighs any error but an earlier
+   * complaint of this reader.
+   */
+  finishWith(known: readonly string[]): void {
+    if (!this.complained) {
+      for (const name of known) {
+        this.used.add(name);
+      }
       this.finish();
     }
   }
 
+  /** Complains about members that nobody asked for. */
   finish(): void {
-    // The one that is named is the first in OVS's hash map of members.
-    const keys = new OvsMap<string, string>((k) => hashString(k));
-    for (const k of Object.keys(this.json)) {
-      keys.set(k, k);
-    }
-    const extra = [...keys.values()].filter((k) => !this.used.has(k));
+    const extra = memberNames(this.json).filter((k) => !this.used.has(k));
     const n = extra.length;
     if (n > 1) {
       throw this.fail(

@@ -12,7 +12,7 @@ import { datumEquals, datumToJson, isDefaultDatum } from "./datum.ts";
 import { datumDiff } from "./datum-diff.ts";
 import { syntaxError } from "./db-error.ts";
 import { isJsonArray, isJsonObject, type Json, type JsonObject } from "./json.ts";
-import { isArray, isBoolean, isObject, Members } from "./members.ts";
+import { isArray, isBoolean, isObject, memberNames, Members } from "./members.ts";
 import { type ColumnSchema, findColumn, type TableSchema, VERSION_COLUMN } from "./schema.ts";
 
 const KINDS = ["initial", "insert", "delete", "modify"] as const;
@@ -32,6 +32,8 @@ interface MonitoredTable {
   /** Kinds that some request of the table asked for. */
   readonly kinds: Set<Kind>;
   condition: Condition | undefined;
+  /** Columns that conditions look at, or did: a change of them is told of, if only as such. */
+  readonly watched: Set<ColumnSchema>;
 }
 
 function kindsFromJson(table: TableSchema, json: JsonObject | undefined): Set<Kind> {
@@ -73,7 +75,7 @@ function addRequest(t: MonitoredTable, json: Json, conditional: boolean): void {
   const kinds = kindsFromJson(t.schema, select);
   for (const column of columnsFromJson(t.schema, columns)) {
     if (t.columns.some((w) => w.column === column)) {
-      throw syntaxError(columns ?? null, `column ${column.name} mentioned more than once`);
+      throw syntaxError(columns, `column ${column.name} mentioned more than once`);
     }
     t.columns.push({ column, kinds });
   }
@@ -81,7 +83,16 @@ function addRequest(t: MonitoredTable, json: Json, conditional: boolean): void {
     t.kinds.add(k);
   }
   if (where !== undefined) {
-    t.condition = conditionFromJson(t.schema, where);
+    setCondition(t, conditionFromJson(t.schema, where));
+  }
+}
+
+function setCondition(t: MonitoredTable, condition: Condition): void {
+  t.condition = condition;
+  for (const clause of condition.clauses) {
+    if (typeof clause !== "boolean") {
+      t.watched.add(clause.column);
+    }
   }
 }
 
@@ -101,16 +112,18 @@ export class Monitor {
     if (!isJsonObject(requests)) {
       throw syntaxError(requests, "monitor-requests must be object");
     }
-    for (const [name, request] of Object.entries(requests)) {
+    for (const name of memberNames(requests)) {
+      const request = requests[name] ?? null;
       const schema = db.schema.tables.get(name);
       if (schema === undefined) {
-        throw syntaxError(null, `no table named ${name}`);
+        throw syntaxError(undefined, `no table named ${name}`);
       }
       const t: MonitoredTable = {
         schema,
         columns: [],
         kinds: new Set(),
         condition: undefined,
+        watched: new Set(),
       };
       for (const one of isJsonArray(request) ? request : [request]) {
         addRequest(t, one, form === "compact");
@@ -141,17 +154,26 @@ export class Monitor {
   }
 
   /**
-   * Replaces the condition of a table (monitor_cond_change); answers the rows that come into view
-   * or leave it, or undefined.
+   * Replaces the condition of a table by that of a request (monitor_cond_change); answers the rows
+   * that come into view or leave it, or undefined. Throws DbError.
    */
-  changeCondition(table: string, where: Json): JsonObject | undefined {
+  changeCondition(table: string, request: Json): JsonObject | undefined {
     const t = this.tables.get(table);
     if (t === undefined) {
-      throw syntaxError(where, `no table ${table} in monitor session`);
+      const known = this.db.schema.tables.has(table);
+      const text = `no table named ${table}${known ? " in monitor session" : ""}`;
+      throw syntaxError(undefined, text);
+    }
+    const m = new Members(request, `table ${table}`);
+    const columns = m.optional("columns", isArray);
+    const where = m.optional("where", isArray);
+    m.finish();
+    if (columns !== undefined) {
+      throw syntaxError(request, "changing columns is unsupported");
     }
     const old = t.condition;
-    const next = conditionFromJson(t.schema, where);
-    t.condition = next;
+    const next = conditionFromJson(t.schema, where ?? []);
+    setCondition(t, next);
     const rows: Record<string, Json> = {};
     for (const row of this.db.rows(table)) {
       const before = meets(row, old);
@@ -270,9 +292,11 @@ function changed(column: ColumnSchema, old: Row, now: Row | undefined): boolean 
   return now !== undefined && !datumEquals(old.at(column), now.at(column));
 }
 
-/** True if a column changed whose modifications are watched. */
+/** True if a column changed that the monitor looks at, whatever it wants to hear of it. */
 function anyChanged(t: MonitoredTable, old: Row | undefined, now: Row | undefined): boolean {
-  return (
-    old !== undefined && t.columns.some((w) => w.kinds.has("modify") && changed(w.column, old, now))
-  );
+  if (old === undefined) {
+    return false;
+  }
+  const columns = [...t.columns.map((w) => w.column), ...t.watched];
+  return columns.some((c) => changed(c, old, now));
 }

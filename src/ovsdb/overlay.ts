@@ -15,6 +15,17 @@ export interface TouchedRow {
   readonly old: Row | undefined;
   new: Row | undefined;
   strongRefs: number;
+  /** True if the transaction changed it, even if commit has changed it back. */
+  changed: boolean;
+  /** For pruneWeakReferences: looked at already; deleted rows to which it referred weakly. */
+  assessed: boolean;
+  lost: Set<Uuid> | undefined;
+}
+
+function touchedRow(table: Table, uuid: Uuid, old: Row | undefined, now: Row): TouchedRow {
+  const strongRefs = old?.strongRefs ?? 0;
+  const fresh = { changed: false, assessed: false, lost: undefined };
+  return { table, uuid, old, new: now, strongRefs, ...fresh };
 }
 
 export class Overlay {
@@ -95,16 +106,14 @@ export class Overlay {
       return there;
     }
     const old = table.rows.get(uuid);
-    return old === undefined
-      ? undefined
-      : this.add({ table, uuid, old, new: old, strongRefs: old.strongRefs });
+    return old === undefined ? undefined : this.add(touchedRow(table, uuid, old, old));
   }
 
   /** Adds a row whose UUID must be free. */
   insert(table: Table, row: Row): void {
     const { uuid } = row;
     assert(!table.rows.has(uuid) && this.touched(table, uuid) === undefined, `row ${uuid} exists`);
-    this.add({ table, uuid, old: undefined, new: row, strongRefs: 0 });
+    this.add(touchedRow(table, uuid, undefined, row));
   }
 
   /** Takes all changes of a row back. */
@@ -123,13 +132,17 @@ export class Overlay {
     this.hidden.clear();
   }
 
-  /** Forgets rows that are as they were. */
+  /** Forgets rows that are as they were; the others are marked as changed. */
   dropUnchanged(): void {
-    for (const rows of this.byTable.values()) {
+    for (const [table, rows] of this.byTable) {
       for (const t of rows.values()) {
-        if (!isChanged(t)) {
+        t.changed = isChanged(t);
+        if (!t.changed) {
           rows.delete(t.uuid);
         }
+      }
+      if (rows.size === 0) {
+        this.byTable.delete(table);
       }
     }
   }

@@ -8,30 +8,38 @@
 
 import { type Atom, compareAtoms } from "./atom.ts";
 import type { Row, RowChange, Table } from "./database.ts";
-import type { Datum } from "./datum.ts";
+import { type Datum, findKey } from "./datum.ts";
 import { constraintViolation, DbError } from "./db-error.ts";
 import type { Overlay, TouchedRow } from "./overlay.ts";
 import { type ColumnSchema, weakRefTable } from "./schema.ts";
 import { type Uuid, ZERO_UUID } from "./uuid.ts";
 
+type Strength = "strong" | "weak";
 type Visit = (table: string, uuid: Uuid, column: ColumnSchema) => void;
 
 /** Visits the references of one strength in a row, with repetitions. */
-function forReferences(row: Row, strength: "strong" | "weak", visit: Visit): void {
+function forReferences(row: Row, strength: Strength, visit: Visit): void {
   for (const column of row.schema[strength === "strong" ? "strongColumns" : "weakColumns"]) {
-    forMembers(row.at(column), column, visit);
+    forMembers(row.at(column), column, strength, visit);
   }
 }
 
-function forMembers({ keys, values }: Datum, column: ColumnSchema, visit: Visit): void {
-  const keyTable = column.type.key.refTable;
-  const valueTable = column.type.value?.refTable;
-  for (let i = 0; i < keys.length; i++) {
-    if (keyTable !== undefined) {
-      visit(keyTable, String(keys[i]), column);
+/** Keys first, then values, as errors show. */
+function forMembers(
+  { keys, values = [] }: Datum,
+  column: ColumnSchema,
+  strength: Strength,
+  visit: Visit,
+): void {
+  const { key, value } = column.type;
+  if (key.refTable !== undefined && key.refType === strength) {
+    for (const atom of keys) {
+      visit(key.refTable, String(atom), column);
     }
-    if (valueTable !== undefined) {
-      visit(valueTable, String(values?.[i]), column);
+  }
+  if (value?.refTable !== undefined && value.refType === strength) {
+    for (const atom of values) {
+      visit(value.refTable, String(atom), column);
     }
   }
 }
@@ -54,7 +62,7 @@ function without({ keys: a }: Datum, { keys: b }: Datum): Datum {
 }
 
 /** Counts what a change of a row does to the rows to which it refers. */
-function countChange(o: Overlay, { old, new: now, table }: TouchedRow): void {
+function countChange(o: Overlay, { old, new: now, table, uuid: own }: TouchedRow): void {
   for (const column of table.schema.strongColumns) {
     const before = old?.at(column);
     const after = now?.at(column);
@@ -64,21 +72,26 @@ function countChange(o: Overlay, { old, new: now, table }: TouchedRow): void {
     // Most of a large set stays.
     const isSet = before !== undefined && after !== undefined && after.values === undefined;
     if (before !== undefined) {
-      forMembers(isSet ? without(before, after) : before, column, (target, uuid) => {
-        drop(o, target, uuid);
+      forMembers(isSet ? without(before, after) : before, column, "strong", (target, uuid) => {
+        drop(o, own, target, uuid);
       });
     }
     if (now !== undefined && after !== undefined) {
-      forMembers(isSet ? without(after, before) : after, column, (target, uuid) => {
+      forMembers(isSet ? without(after, before) : after, column, "strong", (target, uuid) => {
         add(o, now, column, target, uuid);
       });
     }
   }
 }
 
+/** References of a row to itself do not count. */
 function add(o: Overlay, row: Row, column: ColumnSchema, table: string, uuid: Uuid): void {
+  if (uuid === row.uuid) {
+    return;
+  }
+  // That of a deleted row is counted, and will be told of.
   const t = o.touch(o.db.table(table), uuid);
-  if (t?.new === undefined) {
+  if (t === undefined) {
     throw new DbError(
       "referential integrity violation",
       `Table ${row.schema.name} column ${column.name} row ${row.uuid} ` +
@@ -88,8 +101,8 @@ function add(o: Overlay, row: Row, column: ColumnSchema, table: string, uuid: Uu
   t.strongRefs++;
 }
 
-function drop(o: Overlay, table: string, uuid: Uuid): TouchedRow | undefined {
-  const t = o.touch(o.db.table(table), uuid);
+function drop(o: Overlay, own: Uuid, table: string, uuid: Uuid): TouchedRow | undefined {
+  const t = uuid === own ? undefined : o.touch(o.db.table(table), uuid);
   if (t !== undefined) {
     t.strongRefs--;
   }
@@ -124,7 +137,7 @@ export function collectGarbage(o: Overlay): void {
     }
     t.new = undefined;
     forReferences(row, "strong", (table, uuid) => {
-      const next = drop(o, table, uuid);
+      const next = drop(o, row.uuid, table, uuid);
       if (next !== undefined) {
         queue.push(next);
       }
@@ -132,19 +145,36 @@ export function collectGarbage(o: Overlay): void {
   }
 }
 
-/** Takes weak references to rows that are not there out of the rows that hold them. */
+/**
+ * Takes weak references to rows that are not there out of the rows that hold them. Each row is
+ * looked at once: as in ovsdb-server, one that comes before a row that is deleted keeps its
+ * reference to that until the database is read again.
+ */
 export function pruneWeakReferences(o: Overlay): void {
-  for (const t of o.all()) {
-    if (t.old !== undefined && t.new === undefined) {
-      for (const [source, table] of t.table.weakRefs.get(t.uuid) ?? []) {
-        o.touch(o.db.table(table), source);
+  for (let more = true; more; ) {
+    more = false;
+    for (const t of o.all()) {
+      if (!t.assessed) {
+        t.assessed = true;
+        more = true;
+        assess(o, t);
       }
     }
   }
-  for (const t of o.all()) {
-    for (const column of t.table.schema.weakColumns) {
-      pruneColumn(o, t, column);
+}
+
+function assess(o: Overlay, t: TouchedRow): void {
+  if (t.new === undefined) {
+    for (const [source, table] of t.table.weakRefs.get(t.uuid) ?? []) {
+      const holder = o.touch(o.db.table(table), source);
+      if (holder !== undefined) {
+        holder.lost ??= new Set();
+        holder.lost.add(t.uuid);
+      }
     }
+  }
+  for (const column of t.table.schema.weakColumns) {
+    pruneColumn(o, t, column);
   }
 }
 
@@ -155,10 +185,23 @@ function pruneColumn(o: Overlay, t: TouchedRow, column: ColumnSchema): void {
   }
   const keyTable = weakRefTable(column.type.key);
   const valueTable = weakRefTable(column.type.value);
-  const gone = (table: string | undefined, a: Atom | undefined) =>
+  const isLost = (table: string | undefined, a: Atom | undefined) =>
+    table !== undefined && t.lost?.has(String(a)) === true;
+  const isGone = (table: string | undefined, a: Atom | undefined) =>
     table !== undefined && o.row(o.db.table(table), String(a)) === undefined;
+  // What a set or map had before is there, or lost.
+  const before = column.type.max === 1 ? undefined : t.old?.at(column);
   const d = row.at(column);
-  const kept = d.keys.map((k, i) => !gone(keyTable, k) && !gone(valueTable, d.values?.[i]));
+  const kept = d.keys.map((k, i) => {
+    const value = d.values?.[i];
+    const at = before === undefined ? -1 : findKey(before, k);
+    const isNew = at < 0 || before?.values?.[at] !== value;
+    return !(
+      isLost(keyTable, k) ||
+      isLost(valueTable, value) ||
+      (isNew && (isGone(keyTable, k) || isGone(valueTable, value)))
+    );
+  });
   const nKept = kept.filter((k) => k).length;
   if (nKept === d.keys.length) {
     return;
@@ -167,6 +210,7 @@ function pruneColumn(o: Overlay, t: TouchedRow, column: ColumnSchema): void {
     const zero = d.keys.includes(ZERO_UUID) || d.values?.includes(ZERO_UUID) === true;
     throw emptiedColumn(row, column, d.keys.length - nKept, t.old === undefined, zero);
   }
+  t.changed = true;
   t.new = row.with(column, {
     keys: d.keys.filter((_k, i) => kept[i]),
     values: d.values?.filter((_v, i) => kept[i]),

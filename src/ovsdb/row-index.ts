@@ -12,7 +12,7 @@ import { type Row, type RowChange, rowKey, type Table } from "./database.ts";
 import { compareDatums, formatDatum } from "./datum.ts";
 import { constraintViolation, type DbError } from "./db-error.ts";
 import { englishList } from "./english.ts";
-import { differs, isChanged, type Overlay } from "./overlay.ts";
+import { differs, type Overlay } from "./overlay.ts";
 import type { ColumnSchema } from "./schema.ts";
 import type { Uuid } from "./uuid.ts";
 
@@ -92,7 +92,7 @@ function story(
 ): string {
   const t = o.touched(table, row.uuid);
   const head = `${title} row, with UUID ${row.uuid}, `;
-  if (t === undefined || !isChanged(t)) {
+  if (t === undefined || !t.changed) {
     return (
       `${head}existed in the database before this transaction ` +
       "and was not modified by the transaction."

@@ -198,7 +198,7 @@ function checkReferences(tables: ReadonlyMap<string, TableSchema>): Set<ColumnSc
         const target = tables.get(base.refTable);
         if (target === undefined) {
           throw syntaxError(
-            null,
+            undefined,
             `column ${column.name} ${kind} refers to undefined table ${base.refTable}`,
           );
         }

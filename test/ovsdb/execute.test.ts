@@ -167,6 +167,7 @@ describe("laws of transactions", () => {
     fc.assert(
       fc.property(fc.array(operation, { maxLength: 30 }), (ops) => {
         const db = new O.Database(schema, new SeededRng(7));
+        const left = new Set<string>();
         for (const op of ops) {
           apply(db, op);
           const counts = new Map<string, number>();
@@ -176,7 +177,13 @@ describe("laws of transactions", () => {
               counts.set(kid, (counts.get(kid) ?? 0) + 1);
             }
             for (const friend of root.texts("friends")) {
-              expect(db.row("Kid", friend)).toBeDefined();
+              // ovsdb-server forgets about weak references of a row that the transaction changed
+              // before it deleted the one to which they point.
+              const changed = op.kind === "unlink" && root.name() === `r${op.name}`;
+              if (db.row("Kid", friend) === undefined && changed) {
+                left.add(friend);
+              }
+              expect(db.row("Kid", friend) !== undefined || left.has(friend)).toBe(true);
             }
           }
           // Which also says that rows without a reference are gone.
