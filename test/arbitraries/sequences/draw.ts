@@ -54,8 +54,8 @@ export class Draw {
 }
 
 /**
- * An arbitrary from a story told with draws. Left alone, fast-check prefers the ends of ranges in the
- * first runs, and each sequence is a first run.
+ * An arbitrary from a story told with draws. Left alone, fast-check prefers the ends of ranges in
+ * the first runs, and each sequence is a first run.
  */
 export function story<T>(tell: (d: Draw) => T): fc.Arbitrary<T> {
   return fc.noBias(fc.gen().map((gen) => tell(new Draw(gen))));
