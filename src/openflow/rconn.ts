@@ -8,9 +8,9 @@
 import type { Vlog } from "../lib/vlog.ts";
 
 /** Pause before the second attempt. */
-export const BACKOFF_MIN_MS = 1000;
+export const BACKOFF_FIRST_MS = 1000;
 /** Pause between attempts, at most, unless the database says otherwise. */
-export const BACKOFF_MAX_MS = 8000;
+export const BACKOFF_LAST_MS = 8000;
 
 /** What became of an attempt: nothing yet, the version agreed on, or an error. */
 export type LineStatus =
@@ -56,7 +56,7 @@ export class Rconn {
   #line: Line | null = null;
   #enteredMs: number;
   #backoffMs = 0;
-  #backoffMaxMs = BACKOFF_MAX_MS;
+  #backoffMaxMs = BACKOFF_LAST_MS;
   /** A connection that lasts until then makes the next pause short; Infinity: it cannot. */
   #backoffDeadlineMs = Number.NEGATIVE_INFINITY;
   readonly #createdMs: number;
@@ -143,7 +143,7 @@ export class Rconn {
       this.#enter("ACTIVE", nowMs);
       this.version = status.version;
       this.lastConnectedMs = nowMs;
-    } else if (nowMs >= this.#enteredMs + Math.max(BACKOFF_MIN_MS, this.#backoffMs)) {
+    } else if (nowMs >= this.#enteredMs + Math.max(BACKOFF_FIRST_MS, this.#backoffMs)) {
       if (this.#logsAttempts) {
         this.#log.info("rconn", `${this.name}: connection timed out`);
       }
@@ -180,9 +180,9 @@ export class Rconn {
       this.lastDisconnectedMs = nowMs;
     }
     if (nowMs >= this.#backoffDeadlineMs) {
-      this.#backoffMs = BACKOFF_MIN_MS;
+      this.#backoffMs = BACKOFF_FIRST_MS;
     } else if (this.#backoffMs < this.#backoffMaxMs / 2) {
-      this.#backoffMs = Math.max(BACKOFF_MIN_MS, 2 * this.#backoffMs);
+      this.#backoffMs = Math.max(BACKOFF_FIRST_MS, 2 * this.#backoffMs);
       const pause = `waiting ${Math.floor(this.#backoffMs / 1000)} seconds before reconnect`;
       this.#log.info("rconn", `${this.name}: ${pause}`);
     } else {

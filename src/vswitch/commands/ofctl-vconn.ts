@@ -6,7 +6,7 @@
 // reply (ovs: lib/vconn.c, utilities/ovs-ofctl.c open_vconn, dump_transaction, ...).
 
 import type { Protocols } from "../../flow/of-version.ts";
-import { getU32 } from "../../lib/bytes.ts";
+import { getU16, getU32 } from "../../lib/bytes.ts";
 import type { Vlog } from "../../lib/vlog.ts";
 import type { Ofconn } from "../../openflow/connmgr.ts";
 import type { BundleCtrl } from "../../openflow/messages/types-switch.ts";
@@ -18,12 +18,14 @@ import {
 } from "../../openflow/messages/bundle.ts";
 import { isErr } from "../../openflow/messages/errors.ts";
 import { encodeBarrierRequest } from "../../openflow/messages/hello.ts";
-import { OFP_HEADER, pullMsg, setXid } from "../../openflow/messages/raw.ts";
+import { OFP_HEADER, OFP_MSG_BYTES_MAX, pullMsg, setXid } from "../../openflow/messages/raw.ts";
 import { protocolFromVersion } from "../../openflow/messages/version.ts";
 import { handleMessage } from "../../openflow/ofproto-handle.ts";
 import { logHellos, logReceived, logSent } from "../../openflow/vconn-log.ts";
 import { bridgeListeningAt } from "../sockets.ts";
 import type { VSwitch } from "../vswitch.ts";
+
+const TOO_SHORT = { name: "vconn_stream", rate: 10, burst: 25 };
 
 /** Ends a command with an exit status and a text for standard error. */
 export class OfctlExit extends Error {
@@ -109,6 +111,9 @@ export class Vconn {
   /** The reply to a request that only has one if it fails, or null. */
   transactNoreply(request: Uint8Array): Uint8Array | null {
     const xid = getU32(request, OFP_HEADER.XID);
+    if (request.length > OFP_MSG_BYTES_MAX) {
+      return this.#sendTooLong(request);
+    }
     this.send(request);
     this.send(encodeBarrierRequest(this.version, this.nextXid()));
     let reply: Uint8Array | null = null;
@@ -118,6 +123,21 @@ export class Vconn {
       }
     }
     return reply;
+  }
+
+  /**
+   * A message whose length does not fit into its header: the switch takes what the header says for
+   * the message and the rest for another one, whose header makes no sense, and hangs up.
+   */
+  #sendTooLong(request: Uint8Array): never {
+    const { ofproto, name } = this.conn;
+    const taken = getU16(request, OFP_HEADER.LENGTH);
+    this.send(request.slice(0, taken));
+    const rest = request.length >= taken + 4 ? getU16(request, taken + OFP_HEADER.LENGTH) : 0;
+    const text = `received too-short ofp_header (${rest} bytes)`;
+    ofproto.log.logRl("vconn_stream", "err", TOO_SHORT, text);
+    ofproto.log.warn("rconn", `${name}: connection dropped (Protocol error)`);
+    return ofctlFatal(`talking to ${this.fullName} (Broken pipe)`);
   }
 
   /** Runs messages as a bundle; answers the errors, in the order in which they came. */
