@@ -531,7 +531,9 @@ function databaseError(vs: VSwitch, db: string | undefined): string | null {
     ? "No such file or directory"
     : db.startsWith("tcp:")
       ? "Connection refused"
-      : null;
+      : /^p?(?:unix|tcp|ssl):/.test(db)
+        ? null
+        : "Address family not supported by protocol";
 }
 
 /** Answers a command line of ovs-vsctl (without the program's name). */
