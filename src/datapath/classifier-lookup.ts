@@ -1,433 +1,287 @@
 // ClassifierLookup: the walk over a classifier's subtables for one packet.
 //
-// Two walks give the same rule. `searchPlain` only wants the rule and passes over whatever the guide
-// excludes. `searchWc` also collects in `wc` what was looked at, so it takes each subtable in order
-// and leaves the bits that Open vSwitch's walk would leave (ovs: lib/classifier.c find_match_wc,
-// check_tries). Scratch arrays belong to the object: a lookup allocates nothing.
+// Two walks give the same rule. `scan` only wants the rule; `scanWc` also collects in `wc` what was
+// looked at, as Open vSwitch's walk does (ovs: lib/classifier.c find_match_wc). Both go through the
+// stages of a subtable until one tells that no row agrees. Where the guide knows better, `scan` only
+// gets the subtables that it leaves, and `scanWc` each that it cannot exclude at a known price.
+//
+// Invariant: subtables are accounted for in visiting order, since what is in `wc` already decides
+// whether tries may exclude a further one (trie-answers.ts). A lookup allocates nothing.
 
 import type { FlowKey } from "../flow/flow-key.ts";
-import type { MiniMask } from "../flow/minimatch.ts";
+import { K } from "../flow/slots.ts";
 import type { SoftMatches } from "./classifier-conj.ts";
 import { type ClsRule, isVisible, type Version } from "./classifier-rule.ts";
-import type { HashCounts } from "./hash-set.ts";
-import type { MaskWords } from "./mask-words.ts";
 import type { PriorityVector } from "./priority-vector.ts";
-import { CLS_TRIES_MAX, hashFinish, type Subtable } from "./subtable.ts";
-import { START, type StageMask, type SubtableGuide, stageHash } from "./subtable-guide.ts";
-import type { PrefixTrie } from "./trie.ts";
+import { mayHave, seeded } from "./row-table.ts";
+import { sumAt } from "./stage-tree.ts";
+import type { Subtable } from "./subtable.ts";
+import { SubtableGuide } from "./subtable-guide.ts";
+import {
+  NODES,
+  PLENS,
+  PORTS,
+  STAGES_WITH_TRIES,
+  type SubtableIndex,
+  TRIE_STAGES,
+} from "./subtable-index.ts";
+import { prefixMask, TrieAnswers } from "./trie-answers.ts";
 
-/** A field that a classifier keeps a trie for. */
-export interface PrefixField {
-  readonly name: string;
-  /** First word in the key. */
-  readonly word: number;
-  /** A multiple of 32, up to TRIE_BITS_MAX. */
-  readonly bits: number;
-  /** True if the field means something in this packet (an IPv4 address only in an IPv4 packet). */
-  readonly prereqsOk: (key: FlowKey) => boolean;
-}
-
-/** A prefix field and the prefixes that the rules have in it. */
-export interface FieldTrie {
-  readonly field: PrefixField;
-  readonly trie: PrefixTrie;
-}
-
-/** What a walk goes over. */
-export interface LookupParts<T> {
-  readonly order: PriorityVector<Subtable<T>>;
-  tries: readonly FieldTrie[];
-  readonly guide: SubtableGuide<T>;
-  readonly words: MaskWords;
-}
-
-const PLEN_WORDS = 4;
-const STAGE_MASKS_MAX = 256;
+/** Subtables that `scan` asks before the guide takes the trouble to look at the ports. */
+const PORTS_AFTER = 6;
 
 export class ClassifierLookup<T> {
-  /** Number of the current lookup: what is stamped with it holds. Clearing would cost more. */
-  private stamp = 0;
-  // What the tries said in the current lookup; filled when first asked for.
-  private readonly trieDone = new Int32Array(CLS_TRIES_MAX);
-  /** Bits of the field that the answer took. */
-  private readonly trieKnown = new Uint8Array(CLS_TRIES_MAX);
-  /** Stamped once `wc` has those bits. */
-  private readonly trieInWc = new Int32Array(CLS_TRIES_MAX);
-  private readonly triePlens = new Uint32Array(CLS_TRIES_MAX * PLEN_WORDS);
-  // Hashes of the packet under first stages that subtables share.
-  private readonly stageDone = new Int32Array(STAGE_MASKS_MAX);
-  private readonly stageHashes = new Int32Array(STAGE_MASKS_MAX);
-  /** Shared summands of the hashes for the current packet, if they serve. */
-  private summands: Int32Array | null = null;
-  private readonly portLens = new Uint32Array(1);
-  private readonly portWord = new Uint32Array(1);
+  readonly answers = new TrieAnswers();
+  readonly guide: SubtableGuide<T>;
+  private readonly index: SubtableIndex<T>;
+  // The subtables in visiting order: records and priorities, of one generation of the order.
+  private records = new Int32Array(0);
+  private priorities = new Int32Array(0);
+  private generation = -1;
+  private count = 0;
+  // The best plain rule so far, and where clauses go.
+  private hard: ClsRule<T> | null = null;
+  private hardPriority = -1;
+  private soft: SoftMatches<T> | null = null;
+  // What the guide leaves of 32 subtables.
+  private readonly list = new Int32Array(32);
+  private readonly listPriorities = new Int32Array(32);
+
+  constructor(index: SubtableIndex<T>) {
+    this.index = index;
+    this.guide = new SubtableGuide<T>(index, this.answers);
+  }
 
   /** The best plain rule; clauses go to `soft`, or are passed over without it. */
   search(
-    c: LookupParts<T>,
+    order: PriorityVector<Subtable<T>>,
     version: Version,
     key: FlowKey,
     wc: FlowKey | null,
     soft: SoftMatches<T> | null,
   ): ClsRule<T> | null {
-    this.stamp = (this.stamp + 1) | 0;
-    const guided = c.guide.use(c.order, c.tries.length);
-    // Where the guide leaves few subtables, hashing these alone is less work.
-    const shared = (wc !== null || !guided) && c.words.worthwhile;
-    this.summands = null;
-    if (shared) {
-      c.words.compute(key);
-      this.summands = c.words.values;
+    if (order.generation !== this.generation) {
+      this.flatten(order);
     }
-    if (wc !== null) {
-      return this.searchWc(c, guided, version, key, wc, soft);
+    this.hard = null;
+    this.hardPriority = -1;
+    this.soft = soft;
+    this.index.tree.begin();
+    this.answers.begin();
+    const guided = this.guide.use(order);
+    if (guided) {
+      this.answers.askAll(key);
+      this.guide.begin(key);
     }
-    if (!guided) {
-      return searchAll(c.order, this.summands, version, key, soft);
+    if (wc === null) {
+      if (guided) {
+        this.scanGuided(version, key);
+      } else {
+        this.scan(this.records, this.priorities, this.count, version, key);
+      }
+    } else if (guided) {
+      this.scanGuidedWc(version, key, wc);
+    } else {
+      this.scanWc(0, this.count, version, key, wc);
     }
-    for (let t = 0; t < c.tries.length; t++) {
-      this.askTrie(t, c.tries[t] as FieldTrie, key);
-    }
-    c.guide.choose(key, this.triePlens);
-    return searchCandidates(c.order, c.guide, version, key, soft);
+    return this.hard;
   }
 
-  private searchWc(
-    c: LookupParts<T>,
-    guided: boolean,
+  private flatten(order: PriorityVector<Subtable<T>>): void {
+    this.count = order.length;
+    if (this.count > this.records.length) {
+      this.records = new Int32Array(2 * this.count);
+      this.priorities = new Int32Array(2 * this.count);
+    }
+    for (let i = 0; i < this.count; i++) {
+      this.records[i] = (order.elements[i] as Subtable<T>).at;
+      this.priorities[i] = order.priorityAt(i);
+    }
+    this.generation = order.generation;
+  }
+
+  /** Asks the subtables that the guide leaves; the ports only if asking some has not helped. */
+  private scanGuided(version: Version, key: FlowKey): void {
+    const { records, priorities, guide, list, listPriorities } = this;
+    let asked = 0;
+    for (let w = 0; w < guide.vectorWords; w++) {
+      if ((priorities[w * 32] as number) <= this.hardPriority) {
+        return;
+      }
+      if (asked >= PORTS_AFTER && !guide.portsIn) {
+        guide.beginPorts(key);
+      }
+      let left = guide.candidates(w);
+      let n = 0;
+      while (left !== 0) {
+        const bit = Math.clz32(left);
+        left &= ~(0x80000000 >>> bit);
+        list[n] = records[w * 32 + bit] as number;
+        listPriorities[n++] = priorities[w * 32 + bit] as number;
+      }
+      this.scan(list, listPriorities, n, version, key);
+      asked += n;
+    }
+  }
+
+  /**
+   * Asks the first `n` subtables of a list in turn. A stage of a subtable is named by its owner: the
+   * cell of the record + its number. The numbers in the cells are described in subtable-index.ts.
+   */
+  private scan(
+    list: Int32Array,
+    priorities: Int32Array,
+    n: number,
     version: Version,
     key: FlowKey,
-    wc: FlowKey,
-    soft: SoftMatches<T> | null,
-  ): ClsRule<T> | null {
-    const { order, tries, guide } = c;
-    const { elements } = order;
-    let hard: ClsRule<T> | null = null;
-    let hardPriority = -1;
-    for (let i = 0; i < elements.length && order.priorityAt(i) > hardPriority; i++) {
-      if (guided && this.guideExcludes(guide, tries, i, key, wc)) {
-        continue;
-      }
-      const subtable = elements[i] as Subtable<T>;
-      const row = this.findRowWc(subtable, tries, key, wc, version);
-      const rule = row < 0 ? null : firstVisible(subtable.heads[row], version);
-      if (rule === null || rule.priority <= hardPriority) {
-        continue;
-      }
-      if (rule.conjs === null) {
-        hard = rule;
-        hardPriority = rule.priority;
-      } else if (soft !== null) {
-        soft.push(rule);
-      }
-    }
-    return hard;
-  }
-
-  /** True if the guide's arrays tell that subtable `i` has no match; `wc` then has the price. */
-  private guideExcludes(
-    guide: SubtableGuide<T>,
-    tries: readonly FieldTrie[],
-    i: number,
-    key: FlowKey,
-    wc: FlowKey,
-  ): boolean {
-    const start = guide.starts[i] as number;
-    if (start === START.unknown) {
-      return false;
-    }
-    if (start === START.stageThenTries) {
-      const id = guide.stageIds[i] as number;
-      if (this.stageDone[id] !== this.stamp) {
-        const stage = guide.stageMasks[id] as StageMask;
-        this.stageHashes[id] = stageHash(stage, key);
-        this.stageDone[id] = this.stamp;
-        // Whatever comes of it, the stage has been looked at.
-        for (let w = 0; w < stage.words.length; w++) {
-          const word = stage.words[w] as number;
-          wc[word] = (wc[word] as number) | (stage.bits[w] as number);
+  ): void {
+    const { index } = this;
+    const { cells, stamp } = index.tree;
+    const { filter, shift } = index.table;
+    let best = this.hardPriority;
+    for (let i = 0; i < n && (priorities[i] as number) > best; i++) {
+      const at = list[i] as number;
+      const last = at + (cells[at] as number);
+      let sum = 0;
+      for (let stage = at; ; stage++) {
+        sum = sumAt(cells, stamp, cells[stage + NODES] as number, sum, key);
+        const own = seeded(sum, stage);
+        if (!mayHave(filter, shift, own)) {
+          break;
+        }
+        if (stage === last) {
+          this.take(firstVisible(index.find(own, stage, key), version));
+          best = this.hardPriority;
+          break;
         }
       }
-      if (this.stageHashes[id] !== guide.stageHashes[i]) {
-        return true;
-      }
     }
-    for (let t = 0; t < tries.length; t++) {
-      const plen = (guide.triePlens[t] as Uint8Array)[i] as number;
-      if (plen !== 0 && this.trieExcludes(t, tries[t] as FieldTrie, plen, key, wc)) {
-        return true;
-      }
-    }
-    return false;
   }
 
-  /** Looks into one subtable, adding to `wc` what was looked at. */
-  private findRowWc(
-    subtable: Subtable<T>,
-    tries: readonly FieldTrie[],
-    key: FlowKey,
-    wc: FlowKey,
-    version: Version,
-  ): number {
-    const { stageEnds, stageSets, stagesWithTries } = subtable;
-    const { summands } = this;
-    const final = stageEnds.length - 1;
-    let from = 0;
-    let hash = 0;
-    for (let stage = 0; stage < final; stage++) {
-      if (
-        ((stagesWithTries >> stage) & 1) !== 0 &&
-        this.triesExclude(subtable, tries, stage, key, wc)
-      ) {
-        foldMask(wc, subtable.mask, from);
-        return -1;
+  /** Passes over what the guide excludes, for its price, and looks into what is left. */
+  private scanGuidedWc(version: Version, key: FlowKey, wc: FlowKey): void {
+    const { guide, answers } = this;
+    for (let w = 0; w < guide.vectorWords; w++) {
+      let left = this.visitable(w);
+      if (left === 0) {
+        return;
       }
-      const to = stageEnds[stage] as number;
-      hash = hashPart(subtable, summands, key, hash, from, to);
-      from = to;
-      if (!(stageSets[stage] as HashCounts).has(hashFinish(hash))) {
-        foldMask(wc, subtable.mask, from);
-        return -1;
+      let { settled } = answers;
+      let excluded = guide.excluded(w, settled);
+      for (;;) {
+        const next = Math.clz32(left & ~excluded); // 32 if there is none
+        const passed = left & ~(next === 32 ? 0 : -1 >>> next);
+        if (passed !== 0) {
+          guide.foldFirstStages(w, passed, wc);
+        }
+        if (next === 32) {
+          break;
+        }
+        left &= 0x7fffffff >>> next;
+        const before = this.hardPriority;
+        this.scanWc(w * 32 + next, w * 32 + next + 1, version, key, wc);
+        if (before !== this.hardPriority) {
+          left &= this.visitable(w);
+        }
+        if (answers.settled !== settled) {
+          settled = answers.settled;
+          excluded = guide.excluded(w, settled);
+        }
       }
     }
-    if (
-      ((stagesWithTries >> final) & 1) !== 0 &&
-      this.triesExclude(subtable, tries, final, key, wc)
-    ) {
-      foldMask(wc, subtable.mask, from);
-      return -1;
-    }
-    hash = hashPart(subtable, summands, key, hash, from, subtable.n);
-    const row = subtable.findRow(key, hashFinish(hash));
-    const { portsTrie } = subtable;
-    if (portsTrie !== null && (row < 0 || firstVisible(subtable.heads[row], version) === null)) {
-      this.foldMissedPorts(subtable, portsTrie, key, wc);
-      return -1;
-    }
-    foldMask(wc, subtable.mask, subtable.n);
-    return row;
   }
 
-  /**
-   * After a miss in the last stage: un-wildcards the whole mask, but of the L4 ports only as many
-   * bits as tell that nothing matches.
-   */
-  private foldMissedPorts(
-    subtable: Subtable<T>,
-    trie: PrefixTrie,
-    key: FlowKey,
-    wc: FlowKey,
-  ): void {
-    const word = subtable.mask.words[subtable.portsIndex] as number;
-    const bits = subtable.mask.bits[subtable.portsIndex] as number;
-    this.portWord[0] = (key[word] as number) & bits;
-    const known = trie.lookup(this.portWord, 0, this.portLens, 0);
-    const ports = (wc[word] as number) | (bits & prefixMask(known));
-    foldMask(wc, subtable.mask, subtable.n);
-    wc[word] = ports;
+  /** Looks into the subtables from..to in turn, adding to `wc` what was looked at. */
+  private scanWc(from: number, to: number, version: Version, key: FlowKey, wc: FlowKey): void {
+    const { index, records, priorities } = this;
+    const { tree, table } = index;
+    const { cells, stamp } = tree;
+    const { filter, shift } = table;
+    for (let i = from; i < to && (priorities[i] as number) > this.hardPriority; i++) {
+      const at = records[i] as number;
+      const last = at + (cells[at] as number);
+      const withTries = cells[at + STAGES_WITH_TRIES] as number;
+      let sum = 0;
+      for (let stage = at; ; stage++) {
+        if (((withTries >> (stage - at)) & 1) !== 0 && this.triesExclude(at, stage - at, key, wc)) {
+          if (stage > at) {
+            tree.fold(cells[stage - 1 + NODES] as number, wc);
+          }
+          break;
+        }
+        const node = cells[stage + NODES] as number;
+        sum = sumAt(cells, stamp, node, sum, key);
+        const own = seeded(sum, stage);
+        const may = mayHave(filter, shift, own);
+        if (stage === last) {
+          const rule = may ? firstVisible(index.find(own, stage, key), version) : null;
+          if (rule === null && cells[at + PORTS] !== 0) {
+            this.foldMissedPorts(at, node, key, wc);
+            break;
+          }
+          this.take(rule);
+        } else if (may && table.find(own, stage) >= 0) {
+          continue;
+        }
+        tree.fold(node, wc);
+        break;
+      }
+    }
   }
 
-  private triesExclude(
-    subtable: Subtable<T>,
-    tries: readonly FieldTrie[],
-    stage: number,
-    key: FlowKey,
-    wc: FlowKey,
-  ): boolean {
-    for (let t = 0; t < tries.length; t++) {
-      const plen = subtable.triePlens[t] as number;
+  /** Subtables of a word that can hold a better rule than the one found: the first ones. */
+  private visitable(w: number): number {
+    const { priorities, hardPriority } = this;
+    const end = Math.min(this.count - w * 32, 32);
+    let n = end;
+    while (n > 0 && (priorities[w * 32 + n - 1] as number) <= hardPriority) {
+      n--;
+    }
+    return prefixMask(n);
+  }
+
+  /** Takes note of a rule that matches. */
+  private take(rule: ClsRule<T> | null): void {
+    if (rule === null || rule.priority <= this.hardPriority) {
+      return;
+    }
+    if (rule.conjs !== null) {
+      this.soft?.push(rule);
+    } else {
+      this.hard = rule;
+      this.hardPriority = rule.priority;
+    }
+  }
+
+  /** Adds a whole mask to `wc`, but of the L4 ports only the bits that tell that nothing matches. */
+  private foldMissedPorts(at: number, leaf: number, key: FlowKey, wc: FlowKey): void {
+    const { tree } = this.index;
+    const ports = tree.cells[at + PORTS] as number;
+    const trie = this.index.portsTrie(at);
+    trie.lookupWord((key[K.tp_src.word] as number) & ports);
+    tree.foldPartly(leaf, wc, K.tp_src.word, ports & prefixMask(trie.known));
+  }
+
+  private triesExclude(at: number, stage: number, key: FlowKey, wc: FlowKey): boolean {
+    const { cells } = this.index.tree;
+    for (let t = 0; t < this.answers.tries.length; t++) {
+      const plen = cells[at + PLENS + t] as number;
       if (
         plen !== 0 &&
-        subtable.trieStages[t] === stage &&
-        this.trieExcludes(t, tries[t] as FieldTrie, plen, key, wc)
+        cells[at + TRIE_STAGES + t] === stage &&
+        this.answers.excludes(t, plen, key, wc)
       ) {
         return true;
       }
     }
     return false;
   }
-
-  /**
-   * True if trie `t` tells that no rule with a prefix of `plen` bits matches, and saying so costs
-   * `wc` no bits beyond those that the subtable itself would take. It then has them.
-   */
-  private trieExcludes(t: number, ft: FieldTrie, plen: number, key: FlowKey, wc: FlowKey): boolean {
-    if (this.trieDone[t] !== this.stamp) {
-      this.askTrie(t, ft, key);
-    }
-    const bit = plen - 1;
-    const lens = this.triePlens[t * PLEN_WORDS + (bit >>> 5)] as number;
-    if ((lens & (0x80000000 >>> (bit & 31))) !== 0) {
-      return false;
-    }
-    if (this.trieInWc[t] === this.stamp) {
-      return true;
-    }
-    const known = this.trieKnown[t] as number;
-    if (known <= plen) {
-      setPrefix(wc, ft.field.word, known);
-      this.trieInWc[t] = this.stamp;
-      return true;
-    }
-    if (prefixIsSet(wc, ft.field.word, known)) {
-      this.trieInWc[t] = this.stamp;
-      return true;
-    }
-    return false;
-  }
-
-  private askTrie(t: number, { field, trie }: FieldTrie, key: FlowKey): void {
-    const at = t * PLEN_WORDS;
-    this.trieDone[t] = this.stamp;
-    if (field.prereqsOk(key)) {
-      setWords(this.triePlens, at, 0);
-      this.trieKnown[t] = trie.lookup(key, field.word, this.triePlens, at);
-    } else {
-      // The field is not of this packet: nothing can be excluded by it.
-      setWords(this.triePlens, at, -1);
-      this.trieKnown[t] = 0;
-    }
-  }
 }
 
-/** Sets the four words of one trie's answer. */
-function setWords(plens: Uint32Array, at: number, value: number): void {
-  plens[at] = value;
-  plens[at + 1] = value;
-  plens[at + 2] = value;
-  plens[at + 3] = value;
-}
-
-/** Walks over all subtables. */
-function searchAll<T>(
-  order: PriorityVector<Subtable<T>>,
-  summands: Int32Array | null,
-  version: Version,
-  key: FlowKey,
-  soft: SoftMatches<T> | null,
-): ClsRule<T> | null {
-  const { elements } = order;
-  let hard: ClsRule<T> | null = null;
-  let hardPriority = -1;
-  for (let i = 0; i < elements.length && order.priorityAt(i) > hardPriority; i++) {
-    const rule = findRule(elements[i] as Subtable<T>, summands, version, key);
-    if (rule === null || rule.priority <= hardPriority) {
-      continue;
-    }
-    if (rule.conjs === null) {
-      hard = rule;
-      hardPriority = rule.priority;
-    } else if (soft !== null) {
-      soft.push(rule);
-    }
-  }
-  return hard;
-}
-
-/** Walks over the subtables that the guide has left. */
-function searchCandidates<T>(
-  order: PriorityVector<Subtable<T>>,
-  guide: SubtableGuide<T>,
-  version: Version,
-  key: FlowKey,
-  soft: SoftMatches<T> | null,
-): ClsRule<T> | null {
-  const { elements } = order;
-  const { priorities } = guide;
-  let hard: ClsRule<T> | null = null;
-  let hardPriority = -1;
-  for (let w = 0; w < guide.candidateWords; w++) {
-    if ((priorities[w * 32] as number) <= hardPriority) {
-      return hard;
-    }
-    for (let left = guide.candidates(w); left !== 0; ) {
-      const bit = Math.clz32(left);
-      left &= ~(0x80000000 >>> bit);
-      const i = w * 32 + bit;
-      if ((priorities[i] as number) <= hardPriority) {
-        return hard;
-      }
-      const rule = findRule(elements[i] as Subtable<T>, null, version, key);
-      if (rule === null || rule.priority <= hardPriority) {
-        continue;
-      }
-      if (rule.conjs === null) {
-        hard = rule;
-        hardPriority = rule.priority;
-      } else if (soft !== null) {
-        soft.push(rule);
-      }
-    }
-  }
-  return hard;
-}
-
-/** Without un-wildcarding, one hash over all masked words does. */
-function findRule<T>(
-  subtable: Subtable<T>,
-  summands: Int32Array | null,
-  version: Version,
-  key: FlowKey,
-): ClsRule<T> | null {
-  const sum = hashPart(subtable, summands, key, 0, 0, subtable.n);
-  const row = subtable.findRow(key, hashFinish(sum));
-  return row < 0 ? null : firstVisible(subtable.heads[row], version);
-}
-
-/** Running hash over some words of a mask, from shared summands if there are any. */
-function hashPart<T>(
-  subtable: Subtable<T>,
-  summands: Int32Array | null,
-  key: FlowKey,
-  basis: number,
-  from: number,
-  to: number,
-): number {
-  return summands === null
-    ? subtable.hashKey(key, basis, from, to)
-    : subtable.hashShared(summands, basis, from, to);
-}
-
-function firstVisible<T>(head: ClsRule<T> | null | undefined, version: Version): ClsRule<T> | null {
-  let rule = head ?? null;
+function firstVisible<T>(head: ClsRule<T> | null, version: Version): ClsRule<T> | null {
+  let rule = head;
   while (rule !== null && !isVisible(rule, version)) {
     rule = rule.lower;
   }
   return rule;
-}
-
-/** The `n` (0 to 32) most significant bits. */
-export function prefixMask(n: number): number {
-  return n === 0 ? 0 : -1 << (32 - n);
-}
-
-/** Adds the first `to` words of a mask to `wc`. */
-function foldMask(wc: FlowKey, mask: MiniMask, to: number): void {
-  const { words, bits } = mask;
-  for (let i = 0; i < to; i++) {
-    const w = words[i] as number;
-    wc[w] = (wc[w] as number) | (bits[i] as number);
-  }
-}
-
-function setPrefix(wc: FlowKey, word: number, bits: number): void {
-  let w = word;
-  let left = bits;
-  for (; left >= 32; left -= 32) {
-    wc[w++] = 0xffffffff;
-  }
-  if (left > 0) {
-    wc[w] = (wc[w] as number) | prefixMask(left);
-  }
-}
-
-function prefixIsSet(wc: FlowKey, word: number, bits: number): boolean {
-  let w = word;
-  let left = bits;
-  for (; left >= 32; left -= 32) {
-    if (wc[w++] !== 0xffffffff) {
-      return false;
-    }
-  }
-  return left === 0 || (~(wc[w] as number) & prefixMask(left)) === 0;
 }

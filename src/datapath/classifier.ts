@@ -30,13 +30,7 @@ import {
   miniMatchesOverlap,
 } from "../flow/minimatch.ts";
 import { SoftMatches } from "./classifier-conj.ts";
-import {
-  ClassifierLookup,
-  type FieldTrie,
-  type LookupParts,
-  type PrefixField,
-  prefixMask,
-} from "./classifier-lookup.ts";
+import { ClassifierLookup } from "./classifier-lookup.ts";
 import {
   type ClsRule,
   isEventuallyInvisible,
@@ -44,14 +38,21 @@ import {
   VERSION_NOT_REMOVED,
   type Version,
 } from "./classifier-rule.ts";
-import { MaskWords, multiplierOf } from "./mask-words.ts";
+import { multiplierOf } from "./mask-words.ts";
 import { PriorityVector } from "./priority-vector.ts";
-import { CLS_TRIES_MAX, hashFinish, Subtable } from "./subtable.ts";
-import { SubtableGuide } from "./subtable-guide.ts";
+import type { Subtable } from "./subtable.ts";
+import {
+  CLS_TRIES_MAX,
+  PLENS,
+  STAGES_WITH_TRIES,
+  SubtableIndex,
+  TRIE_STAGES,
+} from "./subtable-index.ts";
 import { PrefixTrie } from "./trie.ts";
+import { type FieldTrie, type PrefixField, prefixLength } from "./trie-answers.ts";
 
-export type { PrefixField } from "./classifier-lookup.ts";
-export { CLS_TRIES_MAX } from "./subtable.ts";
+export { CLS_TRIES_MAX } from "./subtable-index.ts";
+export type { PrefixField } from "./trie-answers.ts";
 
 export class Classifier<T> {
   private readonly subtables = new PriorityVector<Subtable<T>>();
@@ -59,13 +60,8 @@ export class Classifier<T> {
   private count = 0;
   private deferred = false;
   private readonly soft = new SoftMatches<T>();
-  private readonly walk = new ClassifierLookup<T>();
-  private readonly parts: LookupParts<T> = {
-    order: this.subtables,
-    tries: [],
-    guide: new SubtableGuide<T>(),
-    words: new MaskWords(),
-  };
+  private readonly index = new SubtableIndex<T>();
+  private readonly walk = new ClassifierLookup<T>(this.index);
 
   /** Number of rules, whatever their version. */
   get size(): number {
@@ -78,27 +74,21 @@ export class Classifier<T> {
 
   /** Bytes of the index: hash tables and tries, without the rules themselves. */
   get bytes(): number {
-    let bytes = 0;
-    for (const subtable of this.subtables.elements) {
-      bytes += subtable.bytes;
-    }
-    for (const { trie } of this.parts.tries) {
-      bytes += trie.bytes;
-    }
-    return bytes + this.parts.guide.bytes;
+    const tries = this.tries.reduce((sum, { trie }) => sum + trie.bytes, 0);
+    return this.index.bytes + this.walk.guide.bytes + tries;
   }
 
   /** Names of the fields that have a trie. */
   get prefixFields(): readonly PrefixField[] {
-    return this.parts.tries.map((t) => t.field);
+    return this.tries.map((t) => t.field);
   }
 
   /** Sets the fields that get a trie, CLS_TRIES_MAX at most; further ones are ignored. */
   setPrefixFields(fields: readonly PrefixField[]): void {
     const distinct = fields.filter((f, i) => fields.findIndex((g) => g.name === f.name) === i);
-    const old = this.parts.tries;
-    this.parts.guide.invalidate();
-    this.parts.tries = distinct.slice(0, CLS_TRIES_MAX).map((field, i) => {
+    const old = this.tries;
+    this.walk.guide.invalidate();
+    this.walk.answers.tries = distinct.slice(0, CLS_TRIES_MAX).map((field, i) => {
       const kept = old[i];
       return kept !== undefined && kept.field.name === field.name
         ? kept
@@ -106,17 +96,19 @@ export class Classifier<T> {
     });
     for (const subtable of this.subtables.elements) {
       this.configureTries(subtable);
-      for (const [i, { trie }] of this.parts.tries.entries()) {
-        const plen = subtable.triePlens[i] as number;
-        if (trie !== old[i]?.trie && plen > 0) {
-          for (const head of subtable.heads) {
-            if (head !== null) {
-              trie.insert(head.match.values, trieIndex(subtable, this.parts.tries[i]), plen);
-            }
+      this.forTries(subtable, (trie, index, plen, i) => {
+        for (let rule = subtable.first; trie !== old[i]?.trie && rule !== null; ) {
+          if (this.index.heads[rule.row] === rule) {
+            trie.insert(rule.match.values, index, plen);
           }
+          rule = rule.nextInOrder;
         }
-      }
+      });
     }
+  }
+
+  private get tries(): readonly FieldTrie[] {
+    return this.walk.answers.tries;
   }
 
   /** Inserts a rule that has no equal in `version`. */
@@ -137,8 +129,8 @@ export class Classifier<T> {
       rule.match = { mask: subtable.mask, values: rule.match.values };
     }
     rule.subtable = subtable;
-    const row = subtable.findValues(rule.match.values);
-    const displaced = row < 0 ? this.addRow(subtable, rule) : addToRow(subtable, rule, row);
+    const row = this.index.rowOf(subtable, rule.match.values);
+    const displaced = row < 0 ? this.addRow(subtable, rule) : this.addToRow(subtable, rule, row);
     if (displaced === null) {
       subtable.appendInOrder(rule);
       subtable.countPriority(rule.priority);
@@ -166,7 +158,7 @@ export class Classifier<T> {
     }
     subtable.removeFromOrder(rule);
     subtable.uncountPriority(rule.priority);
-    const head = subtable.heads[rule.row] as ClsRule<T>;
+    const head = this.index.heads[rule.row] as ClsRule<T>;
     if (rule !== head) {
       let prev = head;
       while (prev.lower !== null && prev.lower !== rule) {
@@ -174,7 +166,7 @@ export class Classifier<T> {
       }
       prev.lower = rule.lower;
     } else if (rule.lower !== null) {
-      subtable.heads[rule.row] = rule.lower;
+      this.index.heads[rule.row] = rule.lower;
     } else {
       this.forTries(subtable, (trie, index, plen) => {
         trie.remove(rule.match.values, index, plen);
@@ -211,22 +203,22 @@ export class Classifier<T> {
    * any) the bits of the key that the answer depends on. `key.conj_id` changes during the call.
    */
   lookup(version: Version, key: FlowKey, wc: FlowKey | null): ClsRule<T> | null {
-    const { parts } = this;
-    const hard = this.walk.search(parts, version, key, wc, this.soft);
+    const { walk, subtables } = this;
+    const hard = walk.search(subtables, version, key, wc, this.soft);
     if (this.soft.isEmpty || (hard !== null && hard.priority >= this.soft.priority)) {
       this.soft.clear();
       return hard;
     }
     return this.soft.resolve(version, hard, key, () =>
-      this.walk.search(parts, version, key, wc, null),
+      walk.search(subtables, version, key, wc, null),
     );
   }
 
   /** The rule with exactly this match and priority that is visible in `version`, or null. */
   findExactly(match: MiniMatch, priority: number, version: Version): ClsRule<T> | null {
     const subtable = this.findSubtable(match.mask);
-    const row = subtable === undefined ? -1 : subtable.findValues(match.values);
-    let rule = row < 0 ? null : ((subtable as Subtable<T>).heads[row] ?? null);
+    const row = subtable === undefined ? -1 : this.index.rowOf(subtable, match.values);
+    let rule = row < 0 ? null : (this.index.heads[row] ?? null);
     for (; rule !== null && rule.priority >= priority; rule = rule.lower) {
       if (rule.priority === priority && isVisible(rule, version)) {
         return rule;
@@ -281,32 +273,62 @@ export class Classifier<T> {
     return null;
   }
 
+  /**
+   * Adds a rule to a row that has rules of the same match. Returns the rule whose place it takes: the
+   * one of the same priority, unless that is about to vanish.
+   */
+  private addToRow(subtable: Subtable<T>, rule: ClsRule<T>, row: number): ClsRule<T> | null {
+    const { heads } = this.index;
+    let prev: ClsRule<T> | null = null;
+    let at = heads[row] ?? null;
+    while (
+      at !== null &&
+      !(
+        rule.priority > at.priority ||
+        (rule.priority === at.priority && !isEventuallyInvisible(at))
+      )
+    ) {
+      prev = at;
+      at = at.lower;
+    }
+    const displaced = at !== null && at.priority === rule.priority ? at : null;
+    rule.row = row;
+    rule.lower = displaced === null ? at : displaced.lower;
+    if (prev === null) {
+      heads[row] = rule;
+    } else {
+      prev.lower = rule;
+    }
+    if (displaced !== null) {
+      subtable.replaceInOrder(displaced, rule);
+      detach(displaced);
+    }
+    return displaced;
+  }
+
   /** Adds or removes the row of a rule, and keeps the guide true. */
   private changeRow(subtable: Subtable<T>, rule: ClsRule<T>, added: boolean): void {
-    const { guide } = this.parts;
-    const first = subtable.stageSets[0];
-    const before = first?.size ?? 0;
+    const { guide } = this.walk;
+    const before = subtable.onlyFirstSum;
     if (added) {
-      subtable.insertRow(rule);
+      this.index.insertRow(subtable, rule);
     } else {
-      subtable.removeRow(rule);
+      this.index.removeRow(subtable, rule);
     }
-    const after = first?.size ?? 0;
-    if (before !== after && (before === 1 || after === 1)) {
+    if (before !== subtable.onlyFirstSum) {
       guide.invalidate(); // It knew the one value of the first stage, or could know it now.
-    } else {
-      guide.rowChanged(subtable, rule.match.values, added);
     }
+    guide.rowChanged(subtable, rule.match.values, added);
   }
 
   private forTries(
     subtable: Subtable<T>,
-    act: (trie: PrefixTrie, index: number, plen: number) => void,
+    act: (trie: PrefixTrie, index: number, plen: number, i: number) => void,
   ): void {
-    for (const [i, t] of this.parts.tries.entries()) {
-      const plen = subtable.triePlens[i] as number;
+    for (const [i, t] of this.tries.entries()) {
+      const plen = this.index.tree.cells[subtable.at + PLENS + i] as number;
       if (plen > 0) {
-        act(t.trie, trieIndex(subtable, t), plen);
+        act(t.trie, subtable.mask.words.indexOf(t.field.word), plen, i);
       }
     }
   }
@@ -316,7 +338,7 @@ export class Classifier<T> {
   }
 
   private addSubtable(mask: MiniMask): Subtable<T> {
-    const subtable = new Subtable<T>(mask, this.parts.words.add(mask));
+    const subtable = this.index.add(mask);
     this.configureTries(subtable);
     const hash = maskHash(mask);
     const chain = this.byMask.get(hash);
@@ -330,7 +352,7 @@ export class Classifier<T> {
 
   private dropSubtable(subtable: Subtable<T>): void {
     this.subtables.remove(subtable);
-    this.parts.words.remove(subtable.mask, subtable.wordIds);
+    this.index.drop(subtable);
     const hash = maskHash(subtable.mask);
     const chain = (this.byMask.get(hash) ?? []).filter((s) => s !== subtable);
     if (chain.length === 0) {
@@ -340,17 +362,18 @@ export class Classifier<T> {
     }
   }
 
-  private configureTries(subtable: Subtable<T>): void {
-    subtable.triePlens.fill(0);
-    subtable.stagesWithTries = 0;
-    for (const [i, t] of this.parts.tries.entries()) {
-      const plen = prefixLength(subtable.mask, t.field);
-      subtable.triePlens[i] = plen;
-      if (plen > 0) {
-        const index = trieIndex(subtable, t);
-        const stage = subtable.stageEnds.findIndex((end) => index < end);
-        subtable.trieStages[i] = stage;
-        subtable.stagesWithTries |= 1 << stage;
+  private configureTries({ at, mask, path }: Subtable<T>): void {
+    const { tree } = this.index;
+    const { cells } = tree;
+    cells[at + STAGES_WITH_TRIES] = 0;
+    for (let i = 0; i < CLS_TRIES_MAX; i++) {
+      const field = this.tries[i]?.field;
+      const plen = field === undefined ? 0 : prefixLength(mask, field);
+      cells[at + PLENS + i] = plen;
+      if (field !== undefined && plen > 0) {
+        const stage = tree.stageOf(path, mask.words.indexOf(field.word));
+        cells[at + TRIE_STAGES + i] = stage;
+        cells[at + STAGES_WITH_TRIES] = (cells[at + STAGES_WITH_TRIES] as number) | (1 << stage);
       }
     }
   }
@@ -360,35 +383,6 @@ export class Classifier<T> {
       this.subtables.publish();
     }
   }
-}
-
-/**
- * Adds a rule to a row that has rules of the same match. Returns the rule whose place it takes: the
- * one of the same priority, unless that is about to vanish.
- */
-function addToRow<T>(subtable: Subtable<T>, rule: ClsRule<T>, row: number): ClsRule<T> | null {
-  let prev: ClsRule<T> | null = null;
-  let at = subtable.heads[row] ?? null;
-  while (
-    at !== null &&
-    !(rule.priority > at.priority || (rule.priority === at.priority && !isEventuallyInvisible(at)))
-  ) {
-    prev = at;
-    at = at.lower;
-  }
-  const displaced = at !== null && at.priority === rule.priority ? at : null;
-  rule.row = row;
-  rule.lower = displaced === null ? at : displaced.lower;
-  if (prev === null) {
-    subtable.heads[row] = rule;
-  } else {
-    prev.lower = rule;
-  }
-  if (displaced !== null) {
-    subtable.replaceInOrder(displaced, rule);
-    detach(displaced);
-  }
-  return displaced;
 }
 
 function detach(rule: ClsRule): void {
@@ -402,30 +396,5 @@ function maskHash(mask: MiniMask): number {
   for (let i = 0; i < mask.words.length; i++) {
     h = (h + multiplierOf(mask.words[i] as number, mask.bits[i] as number)) | 0;
   }
-  return hashFinish(h);
-}
-
-/** Index of a prefix field's first word among the words of a mask. */
-function trieIndex<T>(subtable: Subtable<T>, t: FieldTrie | undefined): number {
-  return t === undefined ? -1 : subtable.mask.words.indexOf(t.field.word);
-}
-
-/** Length of the prefix that a mask has on a field; 0 if its bits form no prefix. */
-function prefixLength(mask: MiniMask, field: PrefixField): number {
-  let plen = 0;
-  let ended = false;
-  for (let w = 0; w < field.bits / 32; w++) {
-    const index = mask.words.indexOf(field.word + w);
-    const bits = index < 0 ? 0 : (mask.bits[index] as number);
-    if (ended && bits !== 0) {
-      return 0;
-    }
-    const ones = Math.clz32(~bits);
-    if (bits !== prefixMask(ones) >>> 0) {
-      return 0;
-    }
-    plen += ones;
-    ended = ones < 32;
-  }
-  return plen;
+  return h;
 }

@@ -31,6 +31,8 @@ const FIRST_NODES = 4;
 export class PrefixTrie {
   /** Length of the field. */
   readonly bits: number;
+  /** Leading bits that the last `lookupWord` had to know. */
+  known = 0;
   private root = NONE;
   private used = NODE_WORDS;
   private freeList = NONE;
@@ -130,6 +132,36 @@ export class PrefixTrie {
     }
     // The value ran off the tree. If another branch starts here, its first bit has to be known.
     return prev === NONE || this.isLeaf(prev) ? matched : matched + 1;
+  }
+
+  /** The same for a field of one word, given its value: the lengths that may match, as one word. */
+  lookupWord(value: number): number {
+    const { nodes } = this;
+    let node = this.root;
+    let prev = NONE;
+    let matched = 0;
+    let lens = 0;
+    let rest = value;
+    while (node !== NONE) {
+      const nodeBits = nodes[node + BITS] as number;
+      const eq = Math.clz32((nodes[node] as number) ^ rest);
+      if (eq < nodeBits) {
+        this.known = matched + eq + 1;
+        return lens;
+      }
+      matched += nodeBits;
+      // One bit for length `matched`, if there are rules: their number is never negative.
+      lens |= (-(nodes[node + RULES] as number) >>> 31) << (32 - matched);
+      if (matched >= this.bits) {
+        this.known = this.bits;
+        return lens;
+      }
+      rest = value << matched;
+      prev = node;
+      node = nodes[node + EDGE + (rest >>> 31)] as number;
+    }
+    this.known = prev === NONE || this.isLeaf(prev) ? matched : matched + 1;
+    return lens;
   }
 
   private isLeaf(node: number): boolean {

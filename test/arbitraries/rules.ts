@@ -36,14 +36,19 @@ export const testKey: fc.Arbitrary<FlowKey> = fc
     return key;
   });
 
-/** A rule on some of the test fields; its data is its place in the list. */
-export function testRule(priority: fc.Arbitrary<number>): fc.Arbitrary<ClsRule<number>> {
+/** A rule on some of the test fields, but none of `without`; its data is its place in the list. */
+export function testRule(
+  priority: fc.Arbitrary<number>,
+  without: readonly Slot[] = [],
+): fc.Arbitrary<ClsRule<number>> {
   const parts = fc.tuple(
     ...TEST_FIELDS.map((f) =>
-      fc.option(fc.tuple(fc.constantFrom(...f.values), fc.constantFrom(...f.masks)), {
-        freq: 1,
-        nil: null,
-      }),
+      without.includes(f.slot)
+        ? fc.constant(null)
+        : fc.option(fc.tuple(fc.constantFrom(...f.values), fc.constantFrom(...f.masks)), {
+            freq: 1,
+            nil: null,
+          }),
     ),
   );
   return fc.tuple(parts, priority, fc.nat()).map(([fields, prio, id]) => {

@@ -5,6 +5,7 @@ import { describe, expect, test } from "vitest";
 import { Classifier, type PrefixField } from "../../src/datapath/classifier.ts";
 import { NaiveClassifier } from "../../src/datapath/classifier-naive.ts";
 import { type ClsRule, newClsRule, VERSION_MIN } from "../../src/datapath/classifier-rule.ts";
+import { GUIDE_SUBTABLES_MIN, STALE_LOOKUPS } from "../../src/datapath/subtable-guide.ts";
 import { type FlowKey, get, newKey, orBits, set } from "../../src/flow/flow-key.ts";
 import { miniMatchOf } from "../../src/flow/minimatch.ts";
 import { K, type Slot } from "../../src/flow/slots.ts";
@@ -87,6 +88,32 @@ describe("lookup", () => {
         expect(fast.lookup(VERSION_MIN, Uint32Array.from(like), null)).toBe(found);
       }),
       { numRuns: 1000 },
+    );
+  });
+
+  test("a guide changes neither the rule nor the mask", () => {
+    // Without a first stage of registers, tries come early and may exclude.
+    const many = fc
+      .array(testRule(fc.constant(0), [K.in_port, K.reg0]), {
+        minLength: 2 * GUIDE_SUBTABLES_MIN,
+        maxLength: 120,
+      })
+      .map((rules) => rules.map((r, i) => newClsRule(r.match, i >> 1, r.data)));
+    fc.assert(
+      fc.property(many, fc.array(testKey, { minLength: 1, maxLength: 8 }), (rules, keys) => {
+        const { fast } = build(rules, PREFIX_FIELDS);
+        const answers = () =>
+          keys.map((k) => {
+            const wc = newKey();
+            return [fast.lookup(VERSION_MIN, k, wc), fast.lookup(VERSION_MIN, k, null), wc];
+          });
+        const unguided = answers();
+        for (let i = 0; i <= STALE_LOOKUPS; i++) {
+          fast.lookup(VERSION_MIN, keys[0] as FlowKey, null);
+        }
+        expect(answers()).toEqual(unguided);
+      }),
+      { numRuns: 100 },
     );
   });
 

@@ -1,13 +1,16 @@
-// The structures under the classifier against naive twins: prefix trie, counting hash set, the order
-// of subtables, shared mask words.
+// The structures under the classifier against naive twins: prefix trie, the table of rows, the tree of
+// stages, the order of subtables; and the mask words of the megaflow cache.
 
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { HashCounts } from "../../src/datapath/hash-set.ts";
 import { hashWord, MaskWords, multiplierOf } from "../../src/datapath/mask-words.ts";
 import { PriorityVector } from "../../src/datapath/priority-vector.ts";
+import { mayHave, RowTable } from "../../src/datapath/row-table.ts";
+import { StageTree, sumAt } from "../../src/datapath/stage-tree.ts";
 import { PrefixTrie } from "../../src/datapath/trie.ts";
 import { newKey } from "../../src/flow/flow-key.ts";
+import { miniMaskOf } from "../../src/flow/minimatch.ts";
+import { K } from "../../src/flow/slots.ts";
 
 /** A prefix as a string of bits. */
 type Bits = string;
@@ -44,6 +47,10 @@ describe("PrefixTrie", () => {
           const value = v.padEnd(width, "0");
           const lens = new Uint32Array(4);
           const known = trie.lookup(wordsOf(value), 0, lens, 0);
+          if (width === 32) {
+            const word = trie.lookupWord(wordsOf(value)[0] as number) >>> 0;
+            expect([word, trie.known]).toEqual([lens[0], known]);
+          }
           const found = Array.from({ length: width }, (_, i) => i + 1).filter(
             (n) => ((lens[(n - 1) >>> 5] as number) & (0x80000000 >>> ((n - 1) & 31))) !== 0,
           );
@@ -62,28 +69,87 @@ describe("PrefixTrie", () => {
   });
 });
 
-test("HashCounts counts as a map does", () => {
-  const step = fc.tuple(fc.boolean(), fc.constantFrom(0, 1, 4, 8, 0x10000, -1, 12, 16));
+test("RowTable counts and holds as a map does, for each owner", () => {
+  const sums = fc.constantFrom(0, 1, 4, 8, 0x10000, -1, 12, 16);
+  const step = fc.tuple(fc.boolean(), sums, fc.integer({ min: 1, max: 3 }));
   fc.assert(
-    fc.property(fc.array(step, { maxLength: 80 }), (steps) => {
-      const counts = new HashCounts();
-      const twin = new Map<number, number>();
-      for (const [add, hash] of steps) {
-        const n = twin.get(hash) ?? 0;
-        if (add) {
-          counts.add(hash);
-          twin.set(hash, n + 1);
+    fc.property(fc.array(step, { maxLength: 120 }), (steps) => {
+      const table = new RowTable();
+      const twin = new Map<string, number>();
+      for (const [add, sum, owner] of steps) {
+        const name = `${sum} ${owner}`;
+        const n = twin.get(name) ?? 0;
+        if (owner === 3) {
+          // Rows: the same sum may have several, told apart by their numbers.
+          if (add) {
+            table.insert(sum, owner, n);
+          } else if (n > 0) {
+            table.remove(sum, owner, n - 1);
+          }
         } else {
-          counts.remove(hash);
-          twin.set(hash, Math.max(0, n - 1));
+          expect(add ? table.count(sum, owner) : table.uncount(sum, owner)).toBe(
+            n === (add ? 0 : 1),
+          );
         }
-        for (const [h, c] of twin) {
-          expect(counts.has(h)).toBe(c > 0);
+        twin.set(name, add ? n + 1 : Math.max(0, n - 1));
+        for (const [key, c] of twin) {
+          const [s, o] = key.split(" ").map(Number) as [number, number];
+          const numbers: number[] = [];
+          for (let at = table.find(s, o); at >= 0; at = table.findNext(at, s, o)) {
+            numbers.push(table.numbers[at] as number);
+          }
+          const rows = Array.from({ length: c }, (_, i) => i);
+          expect(numbers.sort()).toEqual(o === 3 ? rows : c > 0 ? [c] : []);
+          expect(c === 0 || mayHave(table.filter, table.shift, s)).toBe(true);
         }
       }
-      const present = [...twin].filter(([, c]) => c > 0);
-      expect(counts.size).toBe(present.length);
-      expect(counts.only()).toBe(present.length === 1 ? present[0]?.[0] : null);
+    }),
+  );
+});
+
+test("StageTree sums and folds as the masks themselves do, also after masks have gone", () => {
+  const words = [K.metadata, K.reg0, K.dl_type, K.nw_src, K.nw_proto, K.tp_src].map((s) => s.word);
+  const pair = fc.tuple(fc.constantFrom(...words), fc.constantFrom(0xff, 0xffff0000, 0xffffffff));
+  const mask = fc.uniqueArray(pair, { maxLength: 4, selector: ([w]) => w });
+  fc.assert(
+    fc.property(fc.array(mask, { maxLength: 12 }), fc.nat(), fc.nat(), (masks, cut, seed) => {
+      const tree = new StageTree();
+      const all = masks.map((pairs) => {
+        const wc = newKey();
+        for (const [w, b] of pairs) {
+          wc[w] = b;
+        }
+        return { wc, mini: miniMaskOf(wc), path: tree.add(miniMaskOf(wc)) };
+      });
+      for (const { path } of all.splice(0, cut % (all.length + 1))) {
+        tree.remove(path);
+      }
+      for (const m of all) {
+        tree.remove(m.path);
+        m.path = tree.add(m.mini);
+      }
+      const key = newKey().map((_, i) => Math.imul(seed + i, 0x9e3779b1));
+      tree.begin();
+      const folded = newKey();
+      const want = newKey();
+      for (const { mini, path, wc } of all) {
+        let sum = 0;
+        let own = 0;
+        for (const node of path) {
+          sum = sumAt(tree.cells, tree.stamp, node, sum, key);
+          own += tree.wordsOf(node);
+        }
+        expect(own).toBe(mini.words.length);
+        expect(sum).toBe(
+          mini.words.reduce((h, w, i) => {
+            const b = mini.bits[i] as number;
+            return (h + hashWord((key[w] as number) & b, multiplierOf(w, b))) | 0;
+          }, 0),
+        );
+        tree.fold(path.at(-1) as number, folded);
+        expect(folded).toEqual(want.map((_, w) => (want[w] as number) | (wc[w] as number)));
+        want.set(folded);
+      }
     }),
   );
 });
