@@ -294,7 +294,9 @@ export function fieldIsSet(field: Field, key: FlowKey): boolean {
   if (field.tunMetadata >= 0) {
     return tunMdPresent(key, field.tunMetadata);
   }
-  return !isAllZero(fieldGet(field, key));
+  const tmp = scratch(field);
+  fieldGetInto(field, key, tmp);
+  return !isAllZero(tmp);
 }
 
 /**

@@ -112,26 +112,29 @@ export function parseMatchSubfield(name: string, text: string, m: Match): Result
   return error === undefined ? ok(protocols) : fail(error, text);
 }
 
-/** An exact flow and the bits of it that its text named. */
-export interface ExactFlow {
+/** An exact flow, and the bits of it that its text named if somebody wants to know. */
+interface ExactFlow {
   readonly flow: FlowKey;
-  readonly wc: FlowKey;
+  readonly wc: FlowKey | null;
 }
 
-/** Reads the flow of `ofproto/trace BRIDGE FLOW` (ovs: parse_ofp_exact_flow). */
+/**
+ * Reads the flow of `ofproto/trace BRIDGE FLOW`; the bits that the text names are set in `wc`.
+ * (ovs: parse_ofp_exact_flow)
+ */
 export function parseExactFlow(
   text: string,
   tab: TunTable | null,
   cx: TextContext,
-): Result<ExactFlow> {
+  wc: FlowKey | null = null,
+): Result<{ readonly flow: FlowKey }> {
   const flow = newKey();
-  const wc = newKey();
   const scan = new KeyValueScan(text);
   for (let kv = scan.next(); kv !== undefined; kv = scan.next()) {
     const keyword = PROTOCOL_KEYWORDS.get(kv.key);
     const problem =
       keyword !== undefined
-        ? setKeyword(keyword, flow, wc)
+        ? setKeyword(keyword, { flow, wc })
         : setExactField(kv.key, kv.value, { flow, wc }, tab, cx);
     if (problem !== null) {
       const hint =
@@ -142,21 +145,25 @@ export function parseExactFlow(
   if (get(flow, K.in_port) === 0) {
     set(flow, K.in_port, OFPP.NONE);
   }
-  return ok({ flow, wc });
+  return ok({ flow });
 }
 
-function setKeyword(p: ProtocolKeyword, flow: FlowKey, wc: FlowKey): string | null {
+function setKeyword(p: ProtocolKeyword, { flow, wc }: ExactFlow): string | null {
   if (get(flow, K.dl_type) !== 0) {
     return "Ethernet type set multiple times";
   }
   set(flow, K.dl_type, p.dlType);
-  set(wc, K.dl_type, 0xffff);
+  if (wc !== null) {
+    set(wc, K.dl_type, 0xffff);
+  }
   if (p.nwProto !== 0) {
     if (get(flow, K.nw_proto) !== 0) {
       return "network protocol set multiple times";
     }
     set(flow, K.nw_proto, p.nwProto);
-    set(wc, K.nw_proto, 0xff);
+    if (wc !== null) {
+      set(wc, K.nw_proto, 0xff);
+    }
   }
   return null;
 }
@@ -183,6 +190,8 @@ function setExactField(
     return `bad value for ${key} (${r.error.message})`;
   }
   fieldSet(field, r.value, exact.flow, tab);
-  fieldMask(field, exact.wc, tab);
+  if (exact.wc !== null) {
+    fieldMask(field, exact.wc, tab);
+  }
   return null;
 }

@@ -105,9 +105,17 @@ export const COMMANDS: readonly Command[] = [
   ...UPCALL_COMMANDS,
 ];
 
+const BY_NAME = new Map<string, Command>();
+for (const c of COMMANDS) {
+  const name = `${c.tool} ${c.name}`;
+  if (!BY_NAME.has(name)) {
+    BY_NAME.set(name, c);
+  }
+}
+
 /** The row of a command, or undefined. */
 export function findCommand(tool: Tool, name: string): Command | undefined {
-  return COMMANDS.find((c) => c.tool === tool && c.name === name);
+  return BY_NAME.get(`${tool} ${name}`);
 }
 
 /** Names and usages of a tool's commands, sorted by name as unixctl prints them. */

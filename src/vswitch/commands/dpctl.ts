@@ -5,7 +5,7 @@
 import type { Megaflow } from "../../datapath/megaflow.ts";
 import { miniflowBits } from "../../datapath/miniflow-bits.ts";
 import { formatOdpActions } from "../../datapath/odp-text-actions.ts";
-import type { FlowKey } from "../../flow/flow-key.ts";
+import { type FlowKey, newKey } from "../../flow/flow-key.ts";
 import { formatFixed } from "../../lib/number.ts";
 import { NameTable } from "../../openflow/messages/names.ts";
 import { parseExactFlow } from "../../openflow/match-parse.ts";
@@ -81,12 +81,13 @@ function parseFilter(r: DpctlRun, pair: DatapathPair, text: string): DumpArgs["f
   for (const [no, name] of allPortNames(pair)) {
     ports.put(no, name);
   }
-  const parsed = parseExactFlow(text, null, { ports, tables: null, log: null });
+  const wc = newKey();
+  const parsed = parseExactFlow(text, null, { ports, tables: null, log: null }, wc);
   if (!parsed.ok) {
     r.error(null, `Failed to parse filter (${parsed.error.message})`);
     return null;
   }
-  return parsed.value;
+  return { flow: parsed.value.flow, wc };
 }
 
 function dumpFlows(r: DpctlRun): void {
