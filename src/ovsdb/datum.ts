@@ -118,12 +118,6 @@ export function findKey(d: Datum, key: Atom): number {
   return i < d.keys.length && d.keys[i] === key ? i : -1;
 }
 
-/** Value of a key in a map, or undefined. */
-export function lookupKey(d: Datum, key: Atom): Atom | undefined {
-  const i = findKey(d, key);
-  return i < 0 ? undefined : d.values?.[i];
-}
-
 /** Pairs of a map; members of a set come with undefined. */
 function pairsOf(d: Datum): (readonly [Atom, Atom | undefined])[] {
   return d.keys.map((k, i) => [k, d.values?.[i]] as const);
@@ -274,7 +268,7 @@ export function datumToJson(d: Datum, type: ColumnType): Json {
 }
 
 /** True for the characters that end an unquoted word. */
-export function isTokenDelimiter(c: string): boolean {
+function isTokenDelimiter(c: string): boolean {
   return c === "" || ":=, []{}!<>".includes(c);
 }
 

@@ -9,7 +9,7 @@ import { concatBytes, decodeLatin1, encodeUtf8 } from "../lib/bytes.ts";
 import { defined } from "../lib/errors.ts";
 import { DbError } from "./db-error.ts";
 import { formatJson, type Json, type JsonObject } from "./json.ts";
-import { JsonReader, JsonSyntaxError } from "./json-parse.ts";
+import { type JsonPlace, JsonReader, JsonSyntaxError } from "./json-parse.ts";
 import { sha1Hex } from "./sha1.ts";
 
 export const STANDALONE_MAGIC = "JSON";
@@ -23,7 +23,8 @@ interface Header {
   readonly sha1: string;
 }
 
-const HEADER = /^OVSDB ([^ \n]*) (\d+) ([0-9a-fA-F]{40})\n$/;
+// As strtoul() reads it, the length may begin with blanks and a plus.
+const HEADER = /^OVSDB ([^ \n]*) \s*\+?(\d+) ([0-9a-fA-F]{40})\n$/;
 const NEWLINE = 0x0a;
 /** Data is read in pieces of this size; an error names what is left (ovs: BUFSIZ). */
 const READ_BYTES = 8192;
@@ -49,7 +50,8 @@ function parseHeader(line: string): Header | undefined {
 
 /** What an error shows of a header line: that it ends after the magic word if it has one. */
 function shownHeader(line: string): string {
-  return /^OVSDB [^ \n]*(?= )/.exec(line)?.[0] ?? line.replace(/\n$/, "");
+  const [text = ""] = line.split("\0");
+  return /^OVSDB [^ \n]*(?= )/.exec(text)?.[0] ?? text.replace(/\n$/, "");
 }
 
 /** The magic word of the first record; undefined if the file does not start with one. */
@@ -60,34 +62,34 @@ export function fileMagic(bytes: Uint8Array): string | undefined {
 /** A record whose members were found but not yet read; of equal names the last counts. */
 export class LogRecord {
   readonly reader: JsonReader;
-  private readonly start: number;
-  private readonly offsets: ReadonlyMap<string, number>;
+  private readonly start: JsonPlace;
+  private readonly places: ReadonlyMap<string, JsonPlace>;
 
   /** The reader stands at an object; throws JsonSyntaxError if that and what follows is none. */
   constructor(reader: JsonReader) {
     this.reader = reader;
-    this.start = reader.offset;
-    const offsets = new Map<string, number>();
+    this.start = reader.place;
+    const places = new Map<string, JsonPlace>();
     reader.members((name) => {
-      offsets.set(name, reader.offset);
+      places.set(name, reader.place);
       reader.skip();
     });
     reader.finish();
-    this.offsets = offsets;
+    this.places = places;
   }
 
   names(): Iterable<string> {
-    return this.offsets.keys();
+    return this.places.keys();
   }
 
   /** Puts the reader before the value of a member, which must exist. */
   at(name: string): void {
-    this.reader.seek(defined(this.offsets.get(name)));
+    this.reader.seek(defined(this.places.get(name)));
   }
 
   /** The value of a member, null if there is none. */
   get(name: string): Json {
-    if (!this.offsets.has(name)) {
+    if (!this.places.has(name)) {
       return null;
     }
     this.at(name);

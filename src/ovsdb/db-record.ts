@@ -19,7 +19,7 @@ import { DbError, syntaxError } from "./db-error.ts";
 import type { LogRecord } from "./db-log.ts";
 import type { JsonReader } from "./json-parse.ts";
 import { isJsonObject, type Json, type JsonObject } from "./json.ts";
-import type { ColumnSchema } from "./schema.ts";
+import { type ColumnSchema, findColumn } from "./schema.ts";
 import { Transaction } from "./transaction.ts";
 import { parseUuid, type Uuid } from "./uuid.ts";
 
@@ -108,7 +108,8 @@ function share(datum: Datum, shared: SharedDatums): Datum {
 function loadDatum(load: Load, old: Datum, column: ColumnSchema, json: Json): Datum {
   const { type } = column;
   const { isDiff } = load;
-  // The difference of two sets may be smaller than a set may be.
+  // The difference of two sets may be smaller or larger than a set may be. ovsdb-server 3.1.0
+  // writes such differences too, but does not read them back.
   const datum = share(datumFromJson(json, isDiff ? relaxedType(type) : type), load.shared);
   if (!isDiff || isDefaultDatum(old, type)) {
     return datum;
@@ -139,12 +140,16 @@ function loadRow(load: Load, t: Table, uuid: Uuid, json: Json): void {
   }
   const data = (row?.data ?? table.defaults).slice();
   for (const name of Object.keys(json)) {
-    const column = table.columns.get(name);
+    const column = findColumn(table, name);
     if (column === undefined) {
       throw syntaxError(json, `No column ${name} in table ${table.name}.`, "unknown column");
     }
     const i = column.index;
-    data[i] = loadDatum(load, data[i] ?? column.initial, column, json[name] ?? null);
+    const datum = loadDatum(load, data[i] ?? column.initial, column, json[name] ?? null);
+    // A row's UUID is where it stands, not what it says.
+    if (i >= 0) {
+      data[i] = datum;
+    }
   }
   txn.store(t, new Row(table, uuid, t.uuids, data));
 }
@@ -159,7 +164,7 @@ function isAnnotation(name: string, value: Json): boolean {
 }
 
 function loadTable(load: Load, table: Table, reader: JsonReader): void {
-  const start = reader.offset;
+  const start = reader.place;
   const whole = () => {
     reader.seek(start);
     return reader.next();

@@ -18,8 +18,14 @@ export class JsonSyntaxError extends Error {
   }
 }
 
-/** Lone surrogate that stands for the byte 0 of a sequence that is not UTF-8. */
-export const INVALID_BYTE = 0xdc00;
+/** Where in an input a value is. */
+export interface JsonPlace {
+  readonly offset: number;
+  readonly level: number;
+}
+
+/** Lone surrogate that stands for the byte 0 of a sequence that is not UTF-8; no escape makes it. */
+export const INVALID_BYTE = 0xd800;
 
 const TAB = 0x09;
 const LF = 0x0a;
@@ -62,6 +68,8 @@ export class JsonReader {
   private readonly start: number;
   private readonly end: number;
   private pos: number;
+  /** How deep in the input the value is that comes next. */
+  private level = 0;
   /** 1 if the input ends in a number or keyword: that OVS notices one byte too late. */
   private late = 0;
   private readonly pool: string[];
@@ -109,23 +117,24 @@ export class JsonReader {
     return this.pos < this.end && this.bytes[this.pos] === OPEN_OBJECT;
   }
 
-  /** Where the next byte is, to come back to with `seek`. */
-  get offset(): number {
-    return this.pos;
+  /** Where the next value is, to come back to with `seek`. */
+  get place(): JsonPlace {
+    return { offset: this.pos, level: this.level };
   }
 
-  seek(offset: number): void {
-    this.pos = offset;
+  seek(place: JsonPlace): void {
+    this.pos = place.offset;
+    this.level = place.level;
   }
 
   /** The next value. */
   next(): Json {
-    return this.value(0, true);
+    return this.value(this.level, true);
   }
 
   /** Steps over the next value; throws if it is none. */
   skip(): void {
-    this.value(0, false);
+    this.value(this.level, false);
   }
 
   /**
@@ -133,7 +142,10 @@ export class JsonReader {
    * visitor has to read or skip the value.
    */
   members(visit: (name: string) => void): void {
+    const { level } = this;
+    this.level++;
     this.object(true, visit);
+    this.level = level;
   }
 
   private error(message: string, at = this.pos): JsonSyntaxError {

@@ -23,25 +23,6 @@ export function isJsonArray(j: Json | undefined): j is readonly Json[] {
   return Array.isArray(j);
 }
 
-/** Name of a value's type as OVS's messages spell it. */
-export function jsonTypeName(j: Json): string {
-  if (j === null) {
-    return "null";
-  }
-  switch (typeof j) {
-    case "boolean":
-      return j ? "true" : "false";
-    case "bigint":
-      return "number";
-    case "number":
-      return "number";
-    case "string":
-      return "string";
-    default:
-      return Array.isArray(j) ? "array" : "object";
-  }
-}
-
 /** A double this small is none that strtod() accepts without complaint. */
 const REAL_MIN = 2.2250738585072014e-308;
 const UINT64_MAX = 2n ** 64n - 1n;

@@ -63,16 +63,15 @@ export const UUID_COLUMN: ColumnSchema = {
 export const VERSION_COLUMN: ColumnSchema = { ...UUID_COLUMN, name: "_version", index: -2 };
 
 /** A column by name, `_uuid` and `_version` included. */
-export function findColumn(table: TableSchema, name: string): ColumnSchema | undefined {
-  return name === "_uuid"
-    ? UUID_COLUMN
-    : name === "_version"
-      ? VERSION_COLUMN
-      : table.columns.get(name);
+export function findColumn(
+  { columns }: Pick<TableSchema, "columns">,
+  name: string,
+): ColumnSchema | undefined {
+  return name === "_uuid" ? UUID_COLUMN : name === "_version" ? VERSION_COLUMN : columns.get(name);
 }
 
 /** The table to which a base type refers strongly, or undefined. */
-export function strongRefTable(b: BaseType | undefined): string | undefined {
+function strongRefTable(b: BaseType | undefined): string | undefined {
   return b?.refType === "strong" ? b.refTable : undefined;
 }
 
@@ -115,7 +114,7 @@ function columnSet(
     if (typeof name !== "string") {
       throw wrong();
     }
-    const column = columns.get(name);
+    const column = findColumn({ columns }, name);
     if (column === undefined) {
       throw syntaxError(json, `${name} is not a valid column name`);
     }

@@ -3,7 +3,6 @@
 // Reference: FIPS 180-4 §6.1.
 
 const BLOCK_BYTES = 64;
-export const SHA1_BYTES = 20;
 
 function rotl(x: number, n: number): number {
   return (x << n) | (x >>> (32 - n));

@@ -22,10 +22,10 @@ function atomicTypeFromJson(json: Json): AtomicType {
   return found;
 }
 
-function lengthMember(m: Members, json: Json, name: string): number | undefined {
+function lengthMember(m: Members, name: string): number | undefined {
   const v = m.optional(name, isInteger);
   if (v !== undefined && (v < 0n || v > 0xffffffffn)) {
-    throw syntaxError(json, `${name} out of valid range 0 to ${0xffffffff}`);
+    throw syntaxError(v, `${name} out of valid range 0 to ${0xffffffff}`);
   }
   return v === undefined ? undefined : Number(v);
 }
@@ -58,8 +58,8 @@ function constraintsFromJson(m: Members, json: Json, type: AtomicType): Partial<
       return compact<BaseType>({ type, minReal, maxReal });
     }
     case "string": {
-      const minLength = lengthMember(m, json, "minLength");
-      const maxLength = lengthMember(m, json, "maxLength");
+      const minLength = lengthMember(m, "minLength");
+      const maxLength = lengthMember(m, "maxLength");
       if ((minLength ?? 0) > (maxLength ?? 0xffffffff)) {
         throw syntaxError(json, "minLength exceeds maxLength");
       }
@@ -82,7 +82,7 @@ function constraintsFromJson(m: Members, json: Json, type: AtomicType): Partial<
 }
 
 /** Throws DbError. */
-export function baseTypeFromJson(json: Json): BaseType {
+function baseTypeFromJson(json: Json): BaseType {
   if (typeof json === "string") {
     return { type: atomicTypeFromJson(json) };
   }
@@ -135,7 +135,7 @@ export function columnTypeFromJson(json: Json): ColumnType {
 }
 
 /** RFC 7047 <base-type>. */
-export function baseTypeToJson(b: BaseType): Json {
+function baseTypeToJson(b: BaseType): Json {
   const { type, enum: allowed, refType, ...constraints } = b;
   const members: Record<string, Json> = { type };
   if (allowed !== undefined) {

@@ -41,11 +41,6 @@ export function isSet(t: ColumnType): boolean {
   return t.value === undefined && (t.min !== 1 || t.max !== 1);
 }
 
-/** A set of at most one. */
-export function isOptional(t: ColumnType): boolean {
-  return t.value === undefined && t.min === 0 && t.max === 1;
-}
-
 /** A set of at least one value of an atomic type, as enum constraints are written. */
 export function enumType(type: AtomicType): ColumnType {
   return { key: { type }, value: undefined, min: 1, max: Number.POSITIVE_INFINITY };

@@ -3,7 +3,14 @@ import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { encodeUtf8, ManualClock, MemoryFileSystem, SeededRng } from "../../src/lib/index.ts";
+import {
+  concatBytes,
+  encodeLatin1,
+  encodeUtf8,
+  ManualClock,
+  MemoryFileSystem,
+  SeededRng,
+} from "../../src/lib/index.ts";
 import * as O from "../../src/ovsdb/index.ts";
 
 const GOLDEN = "test/golden/ovsdb";
@@ -209,5 +216,33 @@ describe("a database file", () => {
       }),
       { numRuns: 500 },
     );
+  });
+});
+
+describe("files that are wrong, as ovsdb-tool 3.1.0 complains of them (tools/record-ovsdb.ts)", () => {
+  const lines = (name: string) =>
+    readFileSync(`${GOLDEN}/${name}`, "utf8")
+      .split("\n")
+      .filter((l) => !l.startsWith("#"))
+      .slice(0, -1);
+  const record = (text: string) => {
+    const data = encodeUtf8(`${text}\n`);
+    return concatBytes([encodeUtf8(`OVSDB JSON ${data.length} ${O.sha1Hex(data)}\n`), data]);
+  };
+  const complaint = (bytes: Uint8Array) => {
+    const read = O.catchDbError(() => O.loadDatabase(bytes, "f.db", new SeededRng(1)));
+    return "error" in read ? read.error.toString() : (read.value.problem ?? "");
+  };
+
+  it("in their schemas", () => {
+    expect(lines("bad-schemas.txt").map((s) => complaint(record(s)))).toEqual(
+      lines("bad-schemas.out"),
+    );
+  });
+
+  it("in a record: NUL, UTF-8, nesting, numbers, duplicates, headers", () => {
+    const head = record(readFileSync(`${GOLDEN}/schema.json`, "utf8").trimEnd());
+    const records = lines("bad-records.txt").map((r) => encodeLatin1(JSON.parse(r)));
+    expect(records.map((r) => complaint(concatBytes([head, r])))).toEqual(lines("bad-records.out"));
   });
 });

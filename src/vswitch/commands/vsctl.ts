@@ -398,6 +398,9 @@ function runCalls(
     txn.addComment(`${ME}: ${escapeArgs(words)}`);
     if (!o.dryRun) {
       commit(vs, txn, root, o.wait);
+    } else if (o.wait && o.timeoutS !== undefined && txn.isChanged()) {
+      // The real one waits for the switch to take what it was never told.
+      return timedOut(err);
     }
   } catch (e) {
     return failure(e, err);
