@@ -105,7 +105,7 @@ async function openFrom(
 }
 
 /** One trace, as `ovs-appctl ofproto/trace` answers it. */
-export function traceOne(
+function traceOne(
   vs: VSwitch,
   bridge: string,
   flow: string,
@@ -123,7 +123,7 @@ export function traceOne(
 }
 
 /** The verdict of a successful trace. */
-export function verdictIn(reply: Reply): Verdict {
+function verdictIn(reply: Reply): Verdict {
   const { json } = reply;
   const said = typeof json === "object" && json !== null && "verdict" in json ? json.verdict : null;
   return said === "delivered" ? "delivered" : "dropped";

@@ -334,12 +334,6 @@ export function extractConnKey(
   return checkL4(key, l4, counters) && extractL4(key, l4, ctx, null);
 }
 
-/** The IP protocol as the helpers see it: without extension headers. */
-export function plainIpProto(p: PacketBuf, dlType: number): number {
-  const at = p.l3() + (dlType === ETH_TYPE.IPV6 ? IPV6.NEXT : IPV4.PROTO);
-  return p.bytes[at] ?? 0;
-}
-
 /** Bytes behind the TCP header (ovs: dp_packet_get_tcp_payload_length). */
 export function tcpPayloadBytes(p: PacketBuf): number {
   const headerBytes = tcpHeaderBytes(getU16(p.bytes, p.l4() + TCP.CTL));

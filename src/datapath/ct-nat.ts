@@ -5,7 +5,7 @@
 // packet that they quote translated back. (ovs: lib/conntrack.c nat_packet, nat_get_unique_tuple)
 
 import { ETH_TYPE } from "../flow/vlan-mpls.ts";
-import { getU16, putU16 } from "../lib/bytes.ts";
+import { putU16 } from "../lib/bytes.ts";
 import { csum } from "../lib/checksum.ts";
 import type { Rng } from "../lib/env.ts";
 import { hashAdd, hashFinish } from "../lib/hash.ts";
@@ -290,9 +290,4 @@ export function uniqueTuple(conn: Conn, info: NatInfo, env: NatEnv): boolean {
   };
   const byDest = (info.action & NAT_ACTION.DST_PORT) !== 0 && findPort(rev, dest, setDest, env);
   return byDest || findPort(rev, source, setSource, env);
-}
-
-/** The two ports at the start of a transport header. */
-export function portsAt(p: PacketBuf): { src: number; dst: number } {
-  return { src: getU16(p.bytes, p.l4()), dst: getU16(p.bytes, p.l4() + 2) };
 }

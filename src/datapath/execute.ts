@@ -277,7 +277,7 @@ export function packetHash(p: PacketBuf, alg: "l4" | "sym_l4", basis: number): n
 }
 
 /** The bytes that push_nsh puts in front (ovs: odp_nsh_hdr_from_attr). */
-export function nshHeader(key: Uint32Array, md2: Uint8Array | null): Uint8Array {
+function nshHeader(key: Uint32Array, md2: Uint8Array | null): Uint8Array {
   const mdType = key[NSH_WORDS.mdtype] as number;
   const bytes =
     mdType === NSH.MD_TYPE1 ? NSH.MD1_BYTES : NSH.BASE_BYTES + (md2 === null ? 0 : md2.length);

@@ -163,5 +163,3 @@ export type OdpAction =
   | { readonly kind: "tnl_pop"; readonly port: number }
   | { readonly kind: "drop"; readonly error: number }
   | { readonly kind: "lb_output"; readonly bondId: number };
-
-export type OdpActionKind = OdpAction["kind"];

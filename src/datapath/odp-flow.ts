@@ -26,12 +26,6 @@ const VLANS = [
 
 /** How well attributes make a flow. */
 export type OdpFitness = "perfect" | "too_much" | "too_little" | "error";
-export const ODP_FITNESS_TEXT: Readonly<Record<OdpFitness, string>> = {
-  perfect: "OK",
-  too_much: "too_much",
-  too_little: "too_little",
-  error: "error",
-};
 
 export interface OdpToFlow {
   readonly fitness: OdpFitness;

@@ -118,7 +118,7 @@ export function flowHashSymmetricL4(key: FlowKey, basis: number): number {
 }
 
 /** MACs, VLAN and Ethertype; 0 for packets without an Ethernet header. */
-export function flowHashSymmetricL2(key: FlowKey, basis: number): number {
+function flowHashSymmetricL2(key: FlowKey, basis: number): number {
   if (getU(key, K.packet_type) !== PT.ETH) {
     return 0;
   }
@@ -159,7 +159,7 @@ export function flowHashSymmetricL3l4(key: FlowKey, basis: number, incUdpPorts: 
 }
 
 /** Network addresses only. */
-export function flowHashSymmetricL3(key: FlowKey, basis: number): number {
+function flowHashSymmetricL3(key: FlowKey, basis: number): number {
   const b = new Uint8Array(20);
   putAddrXor(b, key);
   putU16(b, 16, get(key, K.dl_type));
@@ -227,7 +227,7 @@ function maskPorts(wc: FlowKey): void {
 }
 
 /** Un-wildcards the ports, of ICMP only the bytes that type and code have. */
-export function flowUnwildcardTpPorts(key: FlowKey, wc: FlowKey): void {
+function flowUnwildcardTpPorts(key: FlowKey, wc: FlowKey): void {
   if (get(key, K.nw_proto) !== IP_PROTO.ICMP) {
     maskPorts(wc);
   } else {

@@ -170,7 +170,7 @@ export function isMld(key: FlowKey, wc: FlowKey | null): boolean {
   );
 }
 
-export function isMldQuery(key: FlowKey, wc: FlowKey | null): boolean {
+function isMldQuery(key: FlowKey, wc: FlowKey | null): boolean {
   if (!isIcmpv6(key, wc)) {
     return false;
   }

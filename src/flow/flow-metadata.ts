@@ -12,7 +12,7 @@ import { type FlowKey, get, getU, K } from "./flow-key.ts";
 const TUNNEL_WORDS = K.tun_md_opts.word + K.tun_md_opts.words;
 
 /** Takes the metadata of a flow over, but for the tunnel. */
-export function metadataFromFlow(md: PacketMetadata, flow: FlowKey): void {
+function metadataFromFlow(md: PacketMetadata, flow: FlowKey): void {
   md.recircId = getU(flow, K.recirc_id);
   md.dpHash = getU(flow, K.dp_hash);
   md.skbPriority = getU(flow, K.skb_priority);

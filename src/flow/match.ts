@@ -24,7 +24,6 @@ import { portFromOfp11 } from "./ofp-port.ts";
 import { P, type Protocols } from "./of-version.ts";
 import { copyBits, setBits, type Subfield } from "./subfield.ts";
 import {
-  setTunMdPresent,
   type TunMdAllocation,
   type TunMdLoc,
   type TunTable,
@@ -82,10 +81,6 @@ export function matchEqual(a: Match, b: Match): boolean {
     }
   }
   return true;
-}
-
-export function isCatchall(m: Match): boolean {
-  return m.wc.every((w) => w === 0);
 }
 
 /** Matches a slot of at most 32 bits; `mask` defaults to all of it. */
@@ -288,7 +283,7 @@ function setMasked(field: Field, value: FieldValue, mask: FieldValue, m: Match):
 }
 
 /** Wildcards a field (ovs: mf_set_wild). */
-export function matchSetWild(field: Field, m: Match): void {
+function matchSetWild(field: Field, m: Match): void {
   const slot = field.slot;
   const vid = VLAN.VID_MASK | VLAN.CFI;
   switch (field.name) {
@@ -404,15 +399,6 @@ export function setTunMetadata(
   writeTunMd(m.flow, loc, field.tunMetadata, body);
   writeTunMd(m.wc, loc, field.tunMetadata, maskBody);
   return undefined;
-}
-
-/** Matches that an option is absent: mask bit set, value bit clear. */
-export function setTunMetadataAbsent(field: Field, m: Match): string | undefined {
-  const error = setTunMetadata(field, null, null, m);
-  if (error === undefined) {
-    setTunMdPresent(m.flow, field.tunMetadata, false);
-  }
-  return error;
 }
 
 /** Where option `index` of a match lies and whether it has a mask. */

@@ -49,7 +49,7 @@ export function miniMatchOf(flow: FlowKey, wc: FlowKey): MiniMatch {
 }
 
 /** The values of `flow` under a mask. */
-export function valuesUnder(mask: MiniMask, flow: FlowKey): Uint32Array {
+function valuesUnder(mask: MiniMask, flow: FlowKey): Uint32Array {
   const values = new Uint32Array(mask.words.length);
   for (let i = 0; i < values.length; i++) {
     values[i] = (flow[mask.words[i] as number] as number) & (mask.bits[i] as number);

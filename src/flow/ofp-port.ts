@@ -60,11 +60,6 @@ const BY_NUMBER = new Map<number, string>(
   RESERVED_NAMES.filter(([name]) => name !== "NONE").map(([name, port]) => [port, name]),
 );
 
-/** The name of a reserved port, or null (ovs: ofputil_port_get_reserved_name). */
-export function reservedPortName(port: number): string | null {
-  return BY_NUMBER.get(port) ?? null;
-}
-
 /**
  * Reads a number, a reserved name in any case, or a name of `ports`, perhaps in quotes; null if it
  * is none of these. 32-bit numbers of the reserved range are mapped into 16 bits.
@@ -174,7 +169,7 @@ export function formatTable(table: number, tables: NameMap | null): string {
 }
 
 /** A name as it stands in output: in quotes unless it is letters and digits, a letter first. */
-export function quoteName(name: string): string {
+function quoteName(name: string): string {
   return /^[A-Za-z][A-Za-z0-9]*$/.test(name) ? name : JSON.stringify(name);
 }
 

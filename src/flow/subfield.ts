@@ -27,16 +27,11 @@ export interface Subfield {
   readonly bits: number;
 }
 
-/** A field as a whole. */
-export function wholeField(field: Field): Subfield {
-  return { field, ofs: 0, bits: field.bits };
-}
-
 /**
  * The header that stands for a field in a version's OXM; version 0 prefers the oldest name. Fields
  * without a number have none. (ovs: nxm_field_by_mf_id)
  */
-export function preferredHeader(field: Field, version: OfVersion | 0): OxmHeader | undefined {
+function preferredHeader(field: Field, version: OfVersion | 0): OxmHeader | undefined {
   let best = field.oxm[0];
   for (const h of field.oxm) {
     if (version >= h.version) {

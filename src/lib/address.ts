@@ -25,15 +25,6 @@ export function formatMacMasked(hi: number, lo: number, maskHi: number, maskLo: 
   return exact ? formatMac(hi, lo) : `${formatMac(hi, lo)}/${formatMac(maskHi, maskLo)}`;
 }
 
-/** 01:00:00:00:00:00 is set. */
-export function isMulticastMac(hi: number): boolean {
-  return (hi & 0x0100) !== 0;
-}
-
-export function isBroadcastMac(hi: number, lo: number): boolean {
-  return (hi & 0xffff) === 0xffff && lo >>> 0 === 0xffffffff;
-}
-
 export function formatIpv4(ip: number): string {
   return `${ip >>> 24}.${(ip >>> 16) & 255}.${(ip >>> 8) & 255}.${ip & 255}`;
 }

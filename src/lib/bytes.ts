@@ -8,16 +8,8 @@ import { assert } from "./errors.ts";
 
 // `as number` below: an index past the end gives undefined, which `|` and `<<` turn into 0.
 
-export function getU8(b: Uint8Array, o: number): number {
-  return (b[o] as number) | 0;
-}
-
 export function getU16(b: Uint8Array, o: number): number {
   return ((b[o] as number) << 8) | (b[o + 1] as number);
-}
-
-export function getU24(b: Uint8Array, o: number): number {
-  return ((b[o] as number) << 16) | ((b[o + 1] as number) << 8) | (b[o + 2] as number);
 }
 
 export function getU32(b: Uint8Array, o: number): number {
@@ -35,10 +27,6 @@ export function getU64(b: Uint8Array, o: number): bigint {
   return (BigInt(getU32(b, o)) << 32n) | BigInt(getU32(b, o + 4));
 }
 
-export function getU16le(b: Uint8Array, o: number): number {
-  return (b[o] as number) | ((b[o + 1] as number) << 8);
-}
-
 export function getU32le(b: Uint8Array, o: number): number {
   return (
     ((b[o] as number) |
@@ -49,19 +37,9 @@ export function getU32le(b: Uint8Array, o: number): number {
   );
 }
 
-export function putU8(b: Uint8Array, o: number, v: number): void {
-  b[o] = v;
-}
-
 export function putU16(b: Uint8Array, o: number, v: number): void {
   b[o] = v >>> 8;
   b[o + 1] = v;
-}
-
-export function putU24(b: Uint8Array, o: number, v: number): void {
-  b[o] = v >>> 16;
-  b[o + 1] = v >>> 8;
-  b[o + 2] = v;
 }
 
 export function putU32(b: Uint8Array, o: number, v: number): void {

@@ -37,11 +37,6 @@ export function fail(message: string, text = "", offset = 0, hint?: string): Fai
   return { ok: false, error };
 }
 
-/** The same failure seen from an enclosing text in which the inner one starts at `offset`. */
-export function shifted(f: Fail, offset: number): Fail {
-  return { ok: false, error: { ...f.error, offset: f.error.offset + offset } };
-}
-
 /** Thrown when the program, not its input, is wrong. */
 export class AssertionError extends Error {}
 

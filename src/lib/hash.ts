@@ -28,7 +28,7 @@ export function hashAdd64(hash: number, hi: number, lo: number): number {
 }
 
 /** ovs: mhash_finish. */
-export function mhashFinish(hash: number): number {
+function mhashFinish(hash: number): number {
   return hashFinishInt(hash, 0) >>> 0;
 }
 
@@ -49,10 +49,6 @@ export function hashFinish(hash: number, final: number): number {
 
 export function hash2words(x: number, y: number): number {
   return hashFinish(hashAdd(hashAdd(x, 0), y), 8);
-}
-
-export function hash3words(a: number, b: number, c: number): number {
-  return hashFinish(hashAdd(hashAdd(hashAdd(a, 0), b), c), 12);
 }
 
 export function hashInt(x: number, basis: number): number {

@@ -9,7 +9,7 @@ export function bitAt(v: Uint32Array, i: number): 0 | 1 {
 }
 
 /** Up to 32 bits from bit `ofs` on, as an unsigned number. */
-export function bitsAt(v: Uint32Array, ofs: number, count: number): number {
+function bitsAt(v: Uint32Array, ofs: number, count: number): number {
   const w = v.length - 1 - (ofs >>> 5);
   const shift = ofs & 31;
   let n = (v[w] ?? 0) >>> shift;
@@ -20,7 +20,7 @@ export function bitsAt(v: Uint32Array, ofs: number, count: number): number {
 }
 
 /** Sets up to 32 bits from bit `ofs` on. */
-export function putBitsAt(v: Uint32Array, ofs: number, count: number, bits: number): void {
+function putBitsAt(v: Uint32Array, ofs: number, count: number, bits: number): void {
   const mask = count >= 32 ? 0xffffffff : 2 ** count - 1;
   const w = v.length - 1 - (ofs >>> 5);
   const shift = ofs & 31;

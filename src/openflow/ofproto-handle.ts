@@ -317,7 +317,7 @@ function handleRole(conn: Ofconn, msg: Msg): OfpErr | null {
 }
 
 /** Changes the places and widths of tunnel options (ovs: handle_tlv_table_mod). */
-export function tlvTableMod(p: Ofproto, ttm: TlvTableMod): OfpErr | null {
+function tlvTableMod(p: Ofproto, ttm: TlvTableMod): OfpErr | null {
   const indexes = ttm.mappings.map((m) => m.index);
   if (ttm.command === NXTTMC.ADD) {
     const mappings = ttm.mappings.map(({ optionLen, ...m }) => ({ ...m, optionBytes: optionLen }));

@@ -2,7 +2,6 @@
 // (ovs: ofproto/ofproto.c handle_*_request).
 
 import { OFPP } from "../flow/ofp-port.ts";
-import { OFP } from "../flow/of-version.ts";
 import type { Ofconn } from "./connmgr.ts";
 import { type Group, GROUPS_MAX } from "./group.ts";
 import { isErr, type OfpErr } from "./messages/errors.ts";
@@ -406,12 +405,3 @@ export function handleFlowMonitorRequest(conn: Ofconn, msgs: readonly Msg[]): vo
   p.monitors.appendInitial(monitors, m);
   sendAll(conn, m);
 }
-
-/** OpenFlow versions that a bridge speaks unless it is told otherwise. */
-export const DEFAULT_VERSIONS =
-  (1 << OFP.v10) |
-  (1 << OFP.v11) |
-  (1 << OFP.v12) |
-  (1 << OFP.v13) |
-  (1 << OFP.v14) |
-  (1 << OFP.v15);

@@ -151,7 +151,7 @@ function significantBytes(field: Field, value: FieldValue): number {
 }
 
 /** Byte `i` of a value, counted from the least significant. */
-export function valueByte(value: FieldValue, i: number): number {
+function valueByte(value: FieldValue, i: number): number {
   return ((value[value.length - 1 - (i >> 2)] ?? 0) >>> ((i & 3) * 8)) & 0xff;
 }
 

@@ -103,7 +103,7 @@ function readEntry(
 }
 
 /** Reads a list of entries that fills `bytes` (ovs: nx_pull_raw). */
-export function pullEntries(bytes: Uint8Array, opts: OxmPullOptions): Decoded<PulledMatch> {
+function pullEntries(bytes: Uint8Array, opts: OxmPullOptions): Decoded<PulledMatch> {
   const match = newMatch(opts.tab ?? null);
   let cookie = 0n;
   let cookieMask = 0n;

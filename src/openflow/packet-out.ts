@@ -12,7 +12,7 @@ import { NO_BUFFER, type PacketOut } from "./messages/types-flow.ts";
 import type { Ofproto } from "./ofproto.ts";
 
 /** The packet's fields along with the metadata that the message gives. */
-export function packetOutKey(po: PacketOut): FlowKey {
+function packetOutKey(po: PacketOut): FlowKey {
   const key = newKey();
   const { flow } = po.flowMetadata;
   extract(PacketBuf.of(po.packet, get(flow, K.packet_type) >>> 0), key);

@@ -91,7 +91,7 @@ export interface TraceResult {
 }
 
 /** Actions without output and recirculation, inside clone() too (ovs: prune_output_actions). */
-export function pruneOutputs(actions: readonly OdpAction[]): OdpAction[] {
+function pruneOutputs(actions: readonly OdpAction[]): OdpAction[] {
   const out: OdpAction[] = [];
   for (const a of actions) {
     if (a.kind === "clone") {

@@ -18,9 +18,6 @@ import type { XBridge } from "./xbridge.ts";
 /** Why a table's rule was taken although nothing matched. */
 export type MissKind = "packet-in" | "drop" | "frags";
 
-/** The kinds that only have a text (OFT_DETAIL, OFT_WARN, OFT_ERROR, OFT_ACTION, OFT_THAW). */
-export type TextKind = "detail" | "warn" | "error" | "note" | "thaw";
-
 export type TraceNode =
   | { readonly kind: "bridge"; readonly xbridge: XBridge; readonly subs: TraceNode[] }
   | {

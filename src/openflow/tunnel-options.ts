@@ -16,7 +16,7 @@ const PRESENT_HI = K.tun_md_present.word;
 const PRESENT_LO = PRESENT_HI + 1;
 
 /** True if a key has any tun_metadata. */
-export function hasTunMetadata(key: FlowKey): boolean {
+function hasTunMetadata(key: FlowKey): boolean {
   return key[PRESENT_HI] !== 0 || key[PRESENT_LO] !== 0;
 }
 

@@ -51,7 +51,7 @@ export function logHellos(log: Vlog, conn: string, own: Greeter, peer: Greeter):
 }
 
 /** Versions as the log lists them: all up to one are "version N and earlier". */
-export function versionList(bitmap: VersionBitmap): string {
+function versionList(bitmap: VersionBitmap): string {
   const all = (bitmap >>> 1) + 1;
   if (bitmap === 0) {
     return "no versions";

@@ -11,7 +11,7 @@ export function verdictOf(result: TraceResult): Verdict {
 }
 
 /** True if the actions let a packet leave the datapath, in a branch at least. */
-export function sendsPacket(actions: readonly OdpAction[]): boolean {
+function sendsPacket(actions: readonly OdpAction[]): boolean {
   return actions.some((a) => {
     switch (a.kind) {
       case "output":

@@ -127,7 +127,7 @@ function iterHashLink(hash: number, nLinks: number, arg: number): number {
 }
 
 /** The link of a multipath action for a hash. */
-export function multipathLink(
+function multipathLink(
   algorithm: MultipathAlgorithm,
   hash: number,
   nLinks: number,

@@ -62,7 +62,7 @@ function isGreater(a: Uint32Array, b: Uint32Array): boolean {
 }
 
 /** nat() as the datapath takes it. */
-export function odpNat(nat: ActionOf<"nat">): OdpNat {
+function odpNat(nat: ActionOf<"nat">): OdpNat {
   const { flags, range } = nat;
   if ((flags & (NX_NAT_F.SRC | NX_NAT_F.DST)) === 0) {
     return {

@@ -58,10 +58,10 @@ export function putUnroll(ctx: XlateCtx): void {
   ctx.frozenUnroll = unroll;
 }
 
-export function cookieHi(cookie: bigint): number {
+function cookieHi(cookie: bigint): number {
   return Number(cookie >> 32n);
 }
-export function cookieLo(cookie: bigint): number {
+function cookieLo(cookie: bigint): number {
   return Number(cookie & 0xffffffffn);
 }
 

@@ -82,7 +82,7 @@ function outputPort(value: Uint32Array): number | null {
 }
 
 /** The flow mod that learn makes of the packet as it is now. */
-export function learnExecute(a: ActionOf<"learn">, ctx: XlateCtx): FlowMod {
+function learnExecute(a: ActionOf<"learn">, ctx: XlateCtx): FlowMod {
   const tab: TunTable = ctx.xbridge.tunTable;
   const match = newMatch(tab);
   const actions: Action[] = [];

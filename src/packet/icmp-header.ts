@@ -63,5 +63,3 @@ export const ND_OPT = {
 } as const;
 
 export const IGMP = { TYPE: 0, CODE: 1, CSUM: 2, GROUP: 4, HEADER_BYTES: 8 } as const;
-/** An IGMPv3 query. */
-export const IGMPV3_QUERY = { SRS_QRV: 8, QQIC: 9, NSRCS: 10, BYTES: 12, TYPE: 0x11 } as const;

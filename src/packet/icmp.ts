@@ -4,15 +4,9 @@
 // packet_set_nd, packet_set_nd_ext, packet_set_igmp3_query, compose_nd_ns, compose_nd_na.
 
 import { getU16, getU32, putU16, putU32 } from "../lib/bytes.ts";
-import {
-  csumContinue,
-  csumFinish,
-  recalcCsum16,
-  recalcCsum32,
-  recalcCsum48,
-} from "../lib/checksum.ts";
+import { csumContinue, csumFinish, recalcCsum16, recalcCsum48 } from "../lib/checksum.ts";
 import { ETH_TYPE, type EthAddrs, ethCompose, putMac } from "./ethernet.ts";
-import { ICMP, ICMP6_TYPE, IGMP, IGMPV3_QUERY, ND, ND_OPT } from "./icmp-header.ts";
+import { ICMP, ICMP6_TYPE, ND, ND_OPT } from "./icmp-header.ts";
 import { IP_PROTO, IPV6, ipv6PseudoCsum, sameWords, setIpv6, setIpv6Addr } from "./ip.ts";
 import { NO_OFS, type PacketBuf } from "./packet.ts";
 
@@ -92,47 +86,13 @@ export function setNdExt(p: PacketBuf, rsoFlags: number, optType: number): void 
   putU16(b, at + ICMP.CSUM, csumFinish(csumContinue(pseudo, b, at, at + l4Bytes)));
 }
 
-export interface Igmp3QueryFields {
-  readonly maxResp: number;
-  readonly group: number;
-  readonly srs: boolean;
-  readonly qrv: number;
-  readonly qqic: number;
-}
-
-/** ovs: packet_set_igmp3_query. */
-export function setIgmp3Query(p: PacketBuf, f: Igmp3QueryFields): void {
-  const b = p.bytes;
-  const at = p.l4();
-  const csumAt = at + IGMP.CSUM;
-  const oldType = getU16(b, at + IGMP.TYPE);
-  const type = (IGMPV3_QUERY.TYPE << 8) | f.maxResp;
-  if (oldType !== type) {
-    putU16(b, at + IGMP.TYPE, type);
-    putU16(b, csumAt, recalcCsum16(getU16(b, csumAt), oldType, type));
-  }
-  const oldGroup = getU32(b, at + IGMP.GROUP);
-  if (oldGroup !== f.group >>> 0) {
-    putU32(b, at + IGMP.GROUP, f.group);
-    putU16(b, csumAt, recalcCsum32(getU16(b, csumAt), oldGroup, f.group));
-  }
-  // RFC 3376 §4.1.6: a robustness that does not fit is sent as 0.
-  const qrv = f.qrv > 7 ? 0 : f.qrv;
-  const oldQqic = getU16(b, at + IGMPV3_QUERY.SRS_QRV);
-  const qqic = ((f.srs ? 1 : 0) << 11) | (qrv << 8) | f.qqic;
-  if (oldQqic !== qqic) {
-    putU16(b, at + IGMPV3_QUERY.SRS_QRV, qqic);
-    putU16(b, csumAt, recalcCsum16(getU16(b, csumAt), oldQqic, qqic));
-  }
-}
-
 /** The multicast MAC of an IPv6 multicast address (RFC 2464 §7): [hi16, lo32]. */
-export function ipv6MulticastMac(addr: ArrayLike<number>): readonly [number, number] {
+function ipv6MulticastMac(addr: ArrayLike<number>): readonly [number, number] {
   return [0x3333, (addr[3] as number) >>> 0];
 }
 
 /** The solicited-node multicast address (RFC 4291 §2.7.1). */
-export function solicitedNode(addr: ArrayLike<number>): Uint32Array {
+function solicitedNode(addr: ArrayLike<number>): Uint32Array {
   return Uint32Array.of(0xff020000, 0, 1, 0xff000000 | ((addr[3] as number) & 0xffffff));
 }
 

@@ -179,7 +179,7 @@ export interface Ipv6ExtWalk {
 }
 
 /** ovs: packet_rh_present. Both l3Ofs and l4Ofs must be set. */
-export function walkIpv6Ext(p: PacketBuf): Ipv6ExtWalk {
+function walkIpv6Ext(p: PacketBuf): Ipv6ExtWalk {
   const b = p.bytes;
   const w: Ipv6ExtWalk = { proto: 0, routing: false, firstFrag: true };
   let left = p.l4Ofs - p.l3Ofs - IPV6.HEADER_BYTES;

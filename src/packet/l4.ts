@@ -3,7 +3,7 @@
 // References: RFC 9293 §3.1, RFC 768, RFC 9260 §3.1; ovs: lib/packets.c packet_set_tcp_port,
 // packet_set_udp_port, packet_set_sctp_port. `p` must hold the header whole, at l4Ofs.
 
-import { getU16, getU32, getU32le, putU16, putU32, putU32le } from "../lib/bytes.ts";
+import { getU16, getU32le, putU16, putU32, putU32le } from "../lib/bytes.ts";
 import { crc32c, recalcCsum16 } from "../lib/checksum.ts";
 import type { PacketBuf } from "./packet.ts";
 
@@ -42,7 +42,7 @@ export function tcpHeaderBytes(ctl: number): number {
 }
 
 /** Changes a 16-bit word and the Internet checksum that covers it. */
-export function setWord16(b: Uint8Array, at: number, value: number, csumAt: number): void {
+function setWord16(b: Uint8Array, at: number, value: number, csumAt: number): void {
   const old = getU16(b, at);
   if (old !== value) {
     putU16(b, csumAt, recalcCsum16(getU16(b, csumAt), old, value));
@@ -119,8 +119,3 @@ const TCP_FLAG_LETTERS: readonly (readonly [number, string])[] = [
   [0x400, "[400]"],
   [0x800, "[800]"],
 ];
-
-/** The checksum field of an SCTP header as the number that its four bytes spell. */
-export function sctpCsum(b: Uint8Array, at: number): number {
-  return getU32(b, at + SCTP.CSUM);
-}

@@ -60,7 +60,7 @@ export function nshFirstWord(flags: number, ttl: number, headerBytes: number): n
 }
 
 /** NEXT_PROTO for the packet type of what follows, or undefined. */
-export function nshProtoOfPacketType(packetType: number): number | undefined {
+function nshProtoOfPacketType(packetType: number): number | undefined {
   switch (packetType) {
     case PT.ETH:
       return NSH_P.ETHERNET;

@@ -94,7 +94,7 @@ function newXPort(br: Bridge, d: Device, ofpPort: number, odpPort: number): XPor
 }
 
 /** Addresses of a device as 4-word IPv6 addresses. */
-export function deviceAddresses(d: Device): Uint32Array[] {
+function deviceAddresses(d: Device): Uint32Array[] {
   const { netdev } = d;
   const out: Uint32Array[] = [];
   if (netdev !== null && netdev.ip4 !== 0) {
@@ -338,7 +338,7 @@ export function destroyBundle(br: Bridge, b: XBundle): void {
 }
 
 /** The MAC tables of the other bridges, in which moved addresses may also have to go. */
-export function otherTables(br: Bridge) {
+function otherTables(br: Bridge) {
   return [...br.vs.bridges.values()].filter((o) => o !== br).map((o) => o.xbridge.ml);
 }
 

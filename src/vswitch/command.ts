@@ -77,7 +77,7 @@ export function fatal(program: string, message: string, stdout = ""): Reply {
 }
 
 /** Text of an ovs-appctl reply ends with an end of line, unless it is empty. */
-export function withEol(text: string): string {
+function withEol(text: string): string {
   return text === "" || text.endsWith("\n") ? text : `${text}\n`;
 }
 

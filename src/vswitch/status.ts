@@ -108,7 +108,7 @@ export function writeIface(w: StatusWriter, br: Bridge, iface: Iface): void {
 }
 
 /** Counters of an interface under the names of its statistics column. */
-export function statisticsOf(iface: Iface): Datum {
+function statisticsOf(iface: Iface): Datum {
   const c = ifaceCounters(iface);
   const named: readonly (readonly [string, bigint])[] = [
     ["rx_packets", c.rxPackets],
@@ -128,7 +128,7 @@ export function writeStatistics(w: StatusWriter, iface: Iface): void {
   w.put("Interface", iface.rowUuid, "statistics", statisticsOf(iface));
 }
 
-export function writeBridge(w: StatusWriter, br: Bridge): void {
+function writeBridge(w: StatusWriter, br: Bridge): void {
   const dpid = br.ofproto.datapathId.toString(16).padStart(16, "0");
   w.set("Bridge", br.rowUuid, "datapath_id", dpid);
   w.set("Bridge", br.rowUuid, "datapath_version", "<built-in>");

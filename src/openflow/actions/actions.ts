@@ -3,11 +3,10 @@
 // Everything here interprets the action table; codec.ts does so for the wire. (ovs: lib/ofp-actions.c)
 
 import type { Match } from "../../flow/match.ts";
-import { type OfVersion, P, type Protocols } from "../../flow/of-version.ts";
+import { P, type Protocols } from "../../flow/of-version.ts";
 import type { LogSink, NameMap } from "../../flow/ofp-port.ts";
 import { fail, ok, type Result } from "../../lib/errors.ts";
 import type { OfpErr } from "../messages/errors.ts";
-import { rowOf } from "./list.ts";
 import { ACTIONS, LISTS } from "./table.ts";
 import {
   ACTION_SET_FINALS,
@@ -16,10 +15,8 @@ import {
   type ActionKind,
   type CheckContext,
   type FormatContext,
-  INSTRUCTIONS,
   type ParseContext,
 } from "./types.ts";
-import { instructionOf } from "./verify.ts";
 
 /** Names of ports and tables that texts may use, and where warnings go. */
 export interface TextOptions {
@@ -63,10 +60,6 @@ const PLAIN: FormatContext = { ports: null, tables: null };
 export function formatActions(actions: readonly Action[], fp: FormatContext = PLAIN): string {
   const text = LISTS.format(actions, fp);
   return fp.painter === undefined ? text : fp.painter.actions(text);
-}
-
-export function formatAction(a: Action, fp: FormatContext = PLAIN): string {
-  return rowOf(ACTIONS, a).format(a, fp);
 }
 
 /** What a check needs to know about the switch and the flow. */
@@ -156,11 +149,6 @@ function deepEqual(a: unknown, b: unknown): boolean {
 /** Whether two lists print alike (ovs: ofpacts_equal_stringwise). */
 export function actionsEqualAsText(a: readonly Action[], b: readonly Action[]): boolean {
   return formatActions(a) === formatActions(b);
-}
-
-/** Ranks of instructions for those who need the order. */
-export function instructionRank(a: Action, version: OfVersion): number {
-  return INSTRUCTIONS.indexOf(instructionOf(ACTIONS, a.kind, version));
 }
 
 /** Names of a set of actions, as features are printed (ovs: ofpact_bitmap_format). */

@@ -196,7 +196,7 @@ function versionName(version: number): string {
 }
 
 /** The name of a raw action in logs. */
-export function rawLogName(raw: RawAction): string {
+function rawLogName(raw: RawAction): string {
   const upper = raw.name.toUpperCase();
   const m = /^(OF|NX|ONF)(?:1\d)?_(.*)$/.exec(upper);
   if (m === null) {

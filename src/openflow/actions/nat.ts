@@ -34,7 +34,7 @@ const RANGE = {
   PROTO_MAX: 32,
 } as const;
 
-export function noNatRange(): Range {
+function noNatRange(): Range {
   return { family: 0, addrMin: NO_ADDRESS, addrMax: NO_ADDRESS, protoMin: 0, protoMax: 0 };
 }
 

@@ -221,11 +221,11 @@ export function packOfsBits(ofs: number, bits: number): number {
   return (ofs << 6) | (bits - 1);
 }
 
-export function unpackOfs(packed: number): number {
+function unpackOfs(packed: number): number {
   return packed >>> 6;
 }
 
-export function unpackBits(packed: number): number {
+function unpackBits(packed: number): number {
   return (packed & 0x3f) + 1;
 }
 

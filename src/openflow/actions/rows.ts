@@ -41,14 +41,6 @@ export function wantsIp(_a: unknown, cc: CheckContext): null {
   return null;
 }
 
-/** Appends `action`. */
-export function decodeAs(action: ActionOf<BareKind>): ActionDecoder {
-  return (_raw, dc) => {
-    dc.out.push(action);
-    return null;
-  };
-}
-
 /** A row for an action without members that has one raw form. */
 export function bareRow<K extends BareKind>(
   kind: K,

@@ -48,7 +48,7 @@ import { putRaw, type RawView } from "./wire.ts";
 type SetField = ActionOf<"set_field">;
 
 /** A reg_load of some bits of a field, the rest untouched. (ovs: ofpact_put_reg_load) */
-export function regLoad(dst: Subfield, bits: FieldValue): SetField {
+function regLoad(dst: Subfield, bits: FieldValue): SetField {
   const value = newValue(dst.field);
   copyBits(bits, 0, value, dst.ofs, dst.bits);
   return {

@@ -35,11 +35,6 @@ const TYPE_NAMES = [
 const FLAG_NAMES = { atomic: OFPBF.ATOMIC, ordered: OFPBF.ORDERED };
 const BUNDLABLE: readonly MsgType[] = ["PORT_MOD", "FLOW_MOD", "GROUP_MOD", "PACKET_OUT"];
 
-/** Versions that have bundles. */
-export function hasBundles(version: number): boolean {
-  return version >= OFP.v13;
-}
-
 function ctrlBytes(bc: BundleCtrl, version: number, xid: number): Uint8Array {
   const raw = version === OFP.v13 ? "ONFT13_BUNDLE_CONTROL" : "OFPT14_BUNDLE_CONTROL";
   return finishMsg(startMsg(raw, version, xid).u32(bc.bundleId).u16(bc.type).u16(bc.flags));

@@ -323,15 +323,6 @@ export function packetInFormatToString(format: number): string {
   return FORMAT_NAMES[format] ?? "";
 }
 
-/** A format's number from its name, of which older ones are known too; -1 if unknown. */
-export function packetInFormatFromString(s: string): number {
-  const old: Readonly<Record<string, number>> = {
-    openflow10: PACKET_IN_FORMAT.STANDARD,
-    nxm: PACKET_IN_FORMAT.NXT,
-  };
-  return Object.hasOwn(old, s) ? (old[s] ?? -1) : FORMAT_NAMES.indexOf(s);
-}
-
 export function encodeSetPacketInFormat(version: number, format: number, xid: number): Uint8Array {
   return finishMsg(startMsg("NXT_SET_PACKET_IN_FORMAT", version, xid).u32(format));
 }

@@ -6,7 +6,7 @@
 
 import type { LogSink } from "../../flow/ofp-port.ts";
 import { OFP, type OfVersion } from "../../flow/of-version.ts";
-import { Cursor, decodeLatin1, encodeLatin1, getU32 } from "../../lib/bytes.ts";
+import { Cursor, decodeLatin1, getU32 } from "../../lib/bytes.ts";
 import {
   errCode,
   errFromCode,
@@ -101,15 +101,6 @@ export function printHello(out: Text, msg: Msg): void {
 }
 
 /**
- * The version to speak with a peer: the greatest that both know, or 0. Without a bitmap on both
- * sides a lower header version decides (ovs: lib/vconn.c vcs_recv_hello).
- */
-export function negotiateVersion(ours: VersionBitmap, theirs: VersionBitmap): number {
-  const common = ours & theirs;
-  return common === 0 ? 0 : 31 - Math.clz32(common);
-}
-
-/**
  * An error message with any data. A version without errors falls back to OpenFlow 1.0, an error that
  * the version does not have to one that says so.
  */
@@ -154,11 +145,6 @@ export function encodeErrorReply(
     request.subarray(0, Math.min(length, request.length)),
     log,
   );
-}
-
-/** The error that ends a failed negotiation, with a text for people. */
-export function encodeHelloError(err: OfpErr, version: number, text: string): Uint8Array {
-  return encodeError(err, version, 0, encodeLatin1(text));
 }
 
 export interface ErrorMsg {

@@ -128,7 +128,7 @@ function setWords(key: FlowKey, slot: Slot, words: readonly number[]): void {
 const MAC_ONES = [0xffff, 0xffffffff] as const;
 
 /** The mask of an OpenFlow 1.0 wildcard bitmap. */
-export function wildcardsFromOfp10(wildcards: number, wc: FlowKey): void {
+function wildcardsFromOfp10(wildcards: number, wc: FlowKey): void {
   const exact = (bit: number, slot: Slot, mask: number): void => {
     if ((wildcards & bit) === 0) {
       set(wc, slot, get(wc, slot) | mask);
@@ -209,7 +209,7 @@ function words2(key: FlowKey, slot: Slot): readonly [number, number] {
 }
 
 /** What OpenFlow 1.0 can say of a match; the rest is lost. */
-export function matchToOfp10(m: Match): Ofp10Match {
+function matchToOfp10(m: Match): Ofp10Match {
   const { flow, wc } = m;
   const vlan = vlanToOfp10(m);
   const bit = (b: number, wild: boolean): number => (wild ? b : 0);

@@ -61,7 +61,7 @@ const PIN = {
 } as const;
 
 /** The reason that a version knows for a reason of the switch. */
-export function wireReason(reason: number, version: number): number {
+function wireReason(reason: number, version: number): number {
   switch (reason) {
     case OFPR.ACTION_SET:
     case OFPR.GROUP:
@@ -77,7 +77,7 @@ export function wireReason(reason: number, version: number): number {
 }
 
 /** Nothing of a packet-in but the packet. */
-export function newPacketIn(packet: Uint8Array): PacketInPrivate {
+function newPacketIn(packet: Uint8Array): PacketInPrivate {
   return {
     packet,
     flowMetadata: newMatch(),

@@ -77,7 +77,7 @@ const SPEEDS: readonly (readonly [number, number])[] = [
 ];
 
 /** Speed in kbit/s of a set of features (ovs: netdev_features_to_bps). */
-export function featuresToKbps(features: number): number {
+function featuresToKbps(features: number): number {
   return SPEEDS.find(([bits]) => (features & bits) !== 0)?.[1] ?? 0;
 }
 
@@ -239,11 +239,11 @@ export function pullPhyPorts(
   }
 }
 
-export function formatPortConfig(config: number): string {
+function formatPortConfig(config: number): string {
   return `${formatBits(config, PORT_CONFIG, " ")}\n`;
 }
 
-export function formatPortState(state: number): string {
+function formatPortState(state: number): string {
   const stp = state & PORT_STATE.STP_MASK;
   const rest = state & ~PORT_STATE.STP_MASK;
   const bits = stp === 0 || rest !== 0 ? formatBits(rest, STATE_NAMES, " ") : "";
@@ -260,7 +260,7 @@ function printable(name: string): string {
 }
 
 /** The lines that `ovs-ofctl show` prints for a port. */
-export function formatPhyPort(p: PhyPort): string {
+function formatPhyPort(p: PhyPort): string {
   const lines = [
     ` ${formatPort(p.portNo, null)}(${printable(p.name)}): addr:${macText(p.hwAddr)}\n`,
     `     config:     ${formatPortConfig(p.config)}`,

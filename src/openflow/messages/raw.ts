@@ -494,7 +494,7 @@ export function startMsg(raw: RawName, version: number, xid: number): Writer {
 }
 
 /** Appends the headers of a message. */
-export function putMsg(raw: RawName, version: number, xid: number, w: Writer): void {
+function putMsg(raw: RawName, version: number, xid: number, w: Writer): void {
   const info = rawInfo(raw);
   const h = headersOf(info, version);
   const at = w.reserve(headersBytes(h));

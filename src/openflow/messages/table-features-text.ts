@@ -69,7 +69,7 @@ function prefixRun(ids: readonly string[], skip: number): { run: number; extra: 
 }
 
 /** Folds a list of names; `skip` characters of each have been printed. */
-export function foldNames(list: readonly string[], skip = 0): string {
+function foldNames(list: readonly string[], skip = 0): string {
   const out: string[] = [];
   let ids = list;
   while (ids.length > 0) {

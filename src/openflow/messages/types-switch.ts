@@ -31,8 +31,6 @@ export interface SwitchFeatures {
   ports: readonly PhyPort[];
 }
 
-/** Fragment handling (ovs: enum ofputil_frag_handling). */
-export const FRAG = { NORMAL: 0, DROP: 1, REASM: 2, NX_MATCH: 3 } as const;
 export const FRAG_NAMES = ["normal", "drop", "reassemble", "nx-match"] as const;
 
 export interface SwitchConfig {

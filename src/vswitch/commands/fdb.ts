@@ -24,7 +24,7 @@ export function bundlePortText(bundle: XBundle): string {
 }
 
 /** Runs `one` on the named bridge, or on all if none is named. */
-export function onBridges(
+function onBridges(
   ctx: CommandContext,
   name: string | undefined,
   one: (br: Bridge) => Reply | undefined,

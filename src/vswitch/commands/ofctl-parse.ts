@@ -68,7 +68,7 @@ import { type OfctlSession, plainDump, ofctlTestRow } from "./ofctl-session.ts";
 import { ofctlFatal } from "./ofctl-vconn.ts";
 
 /** Lines of standard input; what follows the last end of line counts if it is not empty. */
-export function stdinLines(s: OfctlSession): string[] {
+function stdinLines(s: OfctlSession): string[] {
   const lines = s.ctx.stdin.split("\n");
   if (lines[lines.length - 1] === "") {
     lines.pop();

@@ -382,7 +382,7 @@ function fetchTableNames(s: OfctlSession, v: Vconn): [number, string][] {
 }
 
 /** Runs the body of a command and makes its reply; a number that it answers is the exit status. */
-export function runOfctl(ctx: CommandContext, body: (s: OfctlSession) => unknown): Reply {
+function runOfctl(ctx: CommandContext, body: (s: OfctlSession) => unknown): Reply {
   const s = new OfctlSession(ctx);
   try {
     const exit = body(s);

@@ -10,7 +10,7 @@ import type { Atom, SymbolTable } from "../../ovsdb/atom.ts";
 import { compareText } from "../../ovsdb/atom.ts";
 import type { Row } from "../../ovsdb/database.ts";
 import { DbError } from "../../ovsdb/db-error.ts";
-import { type Datum, lookupKey, TokenError, TokenReader } from "../../ovsdb/datum.ts";
+import { TokenError, TokenReader } from "../../ovsdb/datum.ts";
 import type { ColumnSchema, TableSchema } from "../../ovsdb/schema.ts";
 import type { TextTable } from "../../ovsdb/text-table.ts";
 import type { Transaction } from "../../ovsdb/transaction.ts";
@@ -195,7 +195,7 @@ function bestMatches<T extends { readonly name: string }>(
 const byName = (a: { readonly name: string }, b: { readonly name: string }) =>
   compareText(a.name, b.name);
 
-export function tablesByName(ctx: CtlContext): TableSchema[] {
+function tablesByName(ctx: CtlContext): TableSchema[] {
   return [...ctx.vs.db.schema.tables.values()].sort(byName);
 }
 
@@ -330,7 +330,7 @@ export function findRow(ctx: CtlContext, table: TableSchema, wanted: string): Ro
   return row;
 }
 
-export function getRow(ctx: CtlContext, table: TableSchema, wanted: string): Row {
+function getRow(ctx: CtlContext, table: TableSchema, wanted: string): Row {
   return findRow(ctx, table, wanted) ?? die(`no row "${wanted}" in table ${table.name}`);
 }
 
@@ -409,12 +409,6 @@ export function checkMutable(ctx: CtlContext, row: Row, column: ColumnSchema): v
   if (!column.mutable && !isNew) {
     die(`cannot modify read-only column ${column.name} in table ${row.schema.name}`);
   }
-}
-
-/** The value of a key in a map of strings. */
-export function mapText(d: Datum, key: string): string | undefined {
-  const v = lookupKey(d, key);
-  return v === undefined ? undefined : String(v);
 }
 
 /** The row of table Open_vSwitch. */

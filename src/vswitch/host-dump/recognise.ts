@@ -76,10 +76,6 @@ export function recognise(head: string): DumpKind | null {
   return ROWS.find((row) => row.begins.test(text))?.kind ?? null;
 }
 
-export function titleOf(kind: DumpKind): string {
-  return (ROWS.find((row) => row.kind === kind) as DumpRow).title;
-}
-
 /** What a file's name or the command behind it tells: its bridge and OpenFlow version. */
 export interface Provenance {
   readonly bridge: string | null;

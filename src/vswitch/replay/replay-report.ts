@@ -85,7 +85,7 @@ export interface SwitchReport {
 }
 
 /** Time as `SECONDS.NANOSECONDS` since 1970. */
-export function timeText(sec: number, nsec: number): string {
+function timeText(sec: number, nsec: number): string {
   return `${sec}.${String(nsec).padStart(9, "0")}`;
 }
 
