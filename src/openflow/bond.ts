@@ -69,6 +69,9 @@ export class Bond {
   /** Ends the bond: takes its internal flows and recirculation id away. */
   close(): void {
     if (this.recircId !== 0) {
+      if (this.useLbOutput()) {
+        this.env.setLbBuckets(this.recircId, []);
+      }
       this.#clearRules();
       this.env.freeRecircId(this.recircId);
       this.recircId = 0;
@@ -98,6 +101,7 @@ export class Bond {
         this.recircId = this.env.allocRecircId();
       }
     } else if (this.recircId !== 0) {
+      // As in Open vSwitch, a datapath that spread the bond itself keeps its buckets for good.
       this.#clearRules();
       this.env.freeRecircId(this.recircId);
       this.recircId = 0;
@@ -140,7 +144,6 @@ export class Bond {
   #clearRules(): void {
     if (this.recircId !== 0) {
       this.env.setRecircRules(this.recircId, []);
-      this.env.setLbBuckets(this.recircId, []);
     }
   }
 

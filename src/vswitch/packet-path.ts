@@ -21,6 +21,8 @@ export interface PacketPath {
   needRevalidate(): void;
   /** Bridges of a type are coming: datapaths of it that were made by hand go. */
   dropHandmade(type: DpType): void;
+  /** Threads that revalidate start anew, without any flows. */
+  threadsRestarted(): void;
   /** The datapath of a backer is gone. */
   forget(backer: Backer): void;
   /** Brings the counters of datapath flows into rules, groups, ports and mirrors. */

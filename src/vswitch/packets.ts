@@ -275,6 +275,12 @@ export class Packets implements PacketPath {
     }
   }
 
+  threadsRestarted(): void {
+    for (const { udpif } of this.all()) {
+      udpif.purge();
+    }
+  }
+
   /** Rules learn of their packets when the datapath is dumped, not when they are asked. */
   syncStats(): void {}
 

@@ -416,7 +416,9 @@ export function reconfigure(vs: VSwitch, quiet: boolean): void {
   w.commit();
   const ifaces = [...vs.bridges.values()].flatMap((br) => [...br.ifaces.values()]);
   vs.datapathLog.configureMonitor(ifaces.some((i) => i.cfm !== null || i.bfd !== null));
-  vs.datapathLog.configureThreads(root.map("other_config"));
+  if (vs.datapathLog.configureThreads(root.map("other_config"))) {
+    vs.packets?.threadsRestarted();
+  }
   for (const br of vs.bridges.values()) {
     for (const port of br.ports.values()) {
       for (const { device } of port.ifaces) {

@@ -6,6 +6,8 @@
 // lib/reconnect.c, vswitchd/bridge.c bridge_run, ofproto/ofproto-dpif.c check_*,
 // ofproto/ofproto-dpif-upcall.c udpif_set_threads, lib/dpif-netdev.c dpif_netdev_set_config.
 
+import { hashString } from "../lib/hash.ts";
+import { OvsMap } from "../lib/hmap.ts";
 import type { DpType } from "./backer.ts";
 import { smapBool, smapInt } from "./smap.ts";
 import { OVS_VERSION } from "./version.ts";
@@ -55,7 +57,7 @@ const PROBED: readonly string[] = [
 const FIRST_THREAD = 4;
 
 /** Numbers of threads that a configuration leads to on a host of two cores. */
-interface Threads {
+export interface Threads {
   readonly handlers: number;
   readonly revalidators: number;
 }
@@ -100,13 +102,14 @@ function rxqAssign(config: ReadonlyMap<string, string>): string | undefined {
 /** Follows the datapaths and their settings, and logs what ovs-vswitchd says about them. */
 export class DatapathLog {
   private readonly vs: VSwitch;
-  private readonly up = new Set<DpType>();
-  private threads: Threads = threadsOf(new Map());
+  private readonly up = new OvsMap<DpType, DpType>((type) => hashString(type));
+  /** Threads of each datapath. */
+  threads: Threads = threadsOf(new Map());
   private settings: readonly string[] = SETTINGS.map((text) => text(new Map()));
   private madeBefore = false;
   /** Threads are numbered as they start; what the process itself needs has the lower numbers. */
   private nextThread = FIRST_THREAD;
-  private readonly revalidators = new Map<DpType, string>();
+  private readonly revalidators = new Map<DpType, number>();
   private monitor = "";
 
   constructor(vs: VSwitch) {
@@ -118,10 +121,10 @@ export class DatapathLog {
     if (this.up.has(type)) {
       return;
     }
-    this.up.add(type);
+    this.up.set(type, type);
     const { log } = this.vs;
     if (this.madeBefore) {
-      this.nextThread++; // the one that cleans connections up
+      this.nextThread += 2; // those that clean up connections and fragments
     }
     log.info("dpif_netdev_extract", "Default MFEX Extract implementation is scalar.");
     if (!this.madeBefore) {
@@ -145,28 +148,41 @@ export class DatapathLog {
 
   /** Forgets the datapaths that have no bridge any more. */
   keep(types: ReadonlySet<DpType>): void {
-    for (const type of [...this.up]) {
+    for (const type of this.up.values()) {
       if (!types.has(type)) {
         this.up.delete(type);
       }
     }
   }
 
-  /** Says what a change of other_config of the root row changes for threads, as the last thing. */
-  configureThreads(config: ReadonlyMap<string, string>): void {
+  /**
+   * Says what a change of other_config of the root row changes for threads, as the last thing;
+   * true if they start anew.
+   */
+  configureThreads(config: ReadonlyMap<string, string>): boolean {
     const threads = threadsOf(config);
     const { handlers, revalidators } = this.threads;
     if (threads.handlers !== handlers || threads.revalidators !== revalidators) {
       this.threads = threads;
-      for (const type of this.up) {
+      for (const type of this.up.values()) {
         this.logThreads(type);
       }
+      return true;
     }
+    return false;
   }
 
-  /** Name of the thread that revalidates the flows of a datapath. */
+  /** Name of the first thread that revalidates the flows of a datapath. */
   revalidator(type: DpType): string {
-    return this.revalidators.get(type) ?? "";
+    return `revalidator${this.revalidatorIds(type)[0] ?? ""}`;
+  }
+
+  /** Numbers of the threads that revalidate the flows of a datapath. */
+  revalidatorIds(type: DpType): number[] {
+    const first = this.revalidators.get(type);
+    return first === undefined
+      ? []
+      : Array.from({ length: this.threads.revalidators }, (_, i) => first + i);
   }
 
   /** There are interfaces that are monitored (BFD, CFM), or not: a thread comes or goes. */
@@ -185,7 +201,7 @@ export class DatapathLog {
   /** The same for the datapath, as the first thing. */
   configure(config: ReadonlyMap<string, string>): void {
     const settings = SETTINGS.map((text) => text(config));
-    for (const _ of this.up) {
+    for (const _ of this.up.values()) {
       if (rxqAssign(config) === undefined) {
         const what = "Unsupported rx queue to PMD assignment mode in pmd-rxq-assign.";
         this.vs.log.warn("dpif_netdev", `${what} Defaulting to 'cycles'.`);
@@ -200,7 +216,7 @@ export class DatapathLog {
   private logThreads(type: DpType): void {
     const { log } = this.vs;
     const { handlers, revalidators } = this.threads;
-    this.revalidators.set(type, `revalidator${this.nextThread + handlers}`);
+    this.revalidators.set(type, this.nextThread + handlers);
     this.nextThread += handlers + revalidators;
     log.info(
       "ofproto_dpif_upcall",

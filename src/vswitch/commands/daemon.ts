@@ -33,7 +33,7 @@ function dbCells(vs: VSwitch): number {
 /** What takes memory, sorted by name. */
 function memoryUsage(vs: VSwitch): Map<string, number> {
   const usage = new Map<string, number>();
-  const threads = vs.backers.size;
+  const { handlers, revalidators } = vs.datapathLog.threads;
   const add = (name: string, n: number) => {
     if (n > 0) {
       usage.set(name, n);
@@ -47,10 +47,10 @@ function memoryUsage(vs: VSwitch): Map<string, number> {
       rules += table.cls.size;
     }
   }
-  add("handlers", threads);
+  add("handlers", handlers * vs.backers.size);
   add("idl-cells-Open_vSwitch", dbCells(vs));
   add("ports", ports);
-  add("revalidators", threads);
+  add("revalidators", revalidators * vs.backers.size);
   add("rules", rules);
   const flows = (packetsOf(vs)?.all() ?? []).map(({ dp }) => dp.flows.size);
   add(

@@ -14,23 +14,22 @@ import {
 import type { DatapathPair } from "../packets.ts";
 import { packetsOf } from "./dpctl-params.ts";
 
-/** The number that the one revalidator thread has on a machine of two processors. */
-const REVALIDATOR_THREAD = 4;
-
 function pairs(ctx: CommandContext): readonly DatapathPair[] {
   return packetsOf(ctx.vs)?.all() ?? [];
 }
 
 function show(ctx: CommandContext): Reply {
   let s = "";
-  for (const { dp, udpif } of pairs(ctx)) {
+  for (const { dp, udpif, backer } of pairs(ctx)) {
     const n = dp.flows.size;
     s += `${dp.type}@${dp.name}:\n`;
     s += `  flows         : (current ${udpif.flowCount()}) (avg ${udpif.avgFlows}) (max ${udpif.maxFlows}) `;
     s += `(limit ${udpif.flowLimit})\n`;
     s += "  dump duration : 1ms\n  ufid enabled : true\n\n";
-    // Everything is one thread here, which goes by the number of a revalidator.
-    s += `  ${REVALIDATOR_THREAD}: (keys ${n})\n`;
+    // Everything is one thread here, which does the work of the first revalidator.
+    ctx.vs.datapathLog.revalidatorIds(backer.type).forEach((id, i) => {
+      s += `  ${id}: (keys ${i === 0 ? n : 0})\n`;
+    });
   }
   return appctlOk(s);
 }
