@@ -4,10 +4,11 @@
 // The slots of a key stand in the order of that structure but are packed differently; here are
 // the byte offsets where its parts begin (ovs: include/openvswitch/flow.h struct flow). A is the
 // count among the first 64 words, B among the rest. in_port does not count: the datapath keeps a
-// classifier per port.
+// classifier per port; nor does what a packet never comes with, such as registers, which a
+// translation that fails leaves in its mask (ovs: flow_wc_map).
 
 import type { FlowKey } from "../flow/flow-key.ts";
-import { K, type Slot, SLOT_LIST, type SlotName } from "../flow/slots.ts";
+import { type Slot, SLOT_LIST, type SlotName } from "../flow/slots.ts";
 
 /** Slots before which the structure has a gap. */
 const STARTS: Partial<Record<SlotName, number>> = {
@@ -28,6 +29,7 @@ const STARTS: Partial<Record<SlotName, number>> = {
   tp_src: 656,
 };
 const FIRST_UNIT_WORDS = 64;
+const NOT_COUNTED = /^(in_port|reg\d+|metadata|conj_id|actset_output)$/;
 
 /** Structure word (64 bits) of each byte of each slot that is counted. */
 function layOut(): readonly (readonly [Slot, number])[] {
@@ -37,7 +39,7 @@ function layOut(): readonly (readonly [Slot, number])[] {
     const start = at;
     at += Math.ceil(slot.bits / 8);
     return [slot, start] as const;
-  });
+  }).filter(([slot]) => !NOT_COUNTED.test(slot.name));
 }
 
 const LAYOUT = layOut();
@@ -58,7 +60,7 @@ export function miniflowBits(mask: FlowKey): readonly [number, number] {
   const words = new Set<number>();
   for (const [slot, start] of LAYOUT) {
     const bytes = Math.ceil(slot.bits / 8);
-    for (let i = 0; i < bytes && slot !== K.in_port; i++) {
+    for (let i = 0; i < bytes; i++) {
       if (slotByte(mask, slot, i) !== 0) {
         words.add((start + i) >> 3);
       }

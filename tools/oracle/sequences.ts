@@ -225,7 +225,8 @@ async function compareMonitors(line: string, real: Side, ours: Side): Promise<st
 function messages(text: string): string {
   const all = text
     .split(/^(?=(?:OFPT|NXT|NXST|OFPST)_)/m)
-    .filter((m) => !m.startsWith("OFPT_ECHO_REQUEST"));
+    .filter((m) => !m.startsWith("OFPT_ECHO_REQUEST"))
+    .map((m) => m.replace(/(continuation\.bridge=)[0-9a-f-]+/, "$1<uuid>"));
   const isRemoval = (m: string) => m.startsWith("OFPT_FLOW_REMOVED");
   const removed = all.filter(isRemoval).map((m) => m.replace(/duration[\d.]+s/, "duration*s"));
   return neutral([...all.filter((m) => !isRemoval(m)), ...removed.sort()].join(""));
