@@ -9,6 +9,10 @@ import { COMMANDS } from "../src/vswitch/commands.ts";
 import { TABLEWALK_VERSION } from "../src/vswitch/version.ts";
 
 const read = (path: string) => readFileSync(path, "utf8");
+const FILES = ["src", "test", "tools", "bench", "docs", "examples"].flatMap((dir) =>
+  readdirSync(dir, { recursive: true, encoding: "utf8" }).map((f) => join(dir, f)),
+);
+FILES.push(...readdirSync("."));
 const pages = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"].concat(
   ["docs", "docs/decisions"].flatMap((d) =>
     readdirSync(d)
@@ -33,6 +37,25 @@ test("the trace in the README is the recorded one", () => {
 test.each(pages)("%s links to what is there", (page) => {
   const links = [...read(page).matchAll(/\]\((?!https?:)([^)#]+)\)/g)].map((m) => m[1] ?? "");
   expect(links.filter((l) => !existsSync(join(dirname(page), l)))).toEqual([]);
+});
+
+test.each(pages)("%s names files that are there", (page) => {
+  const named = [...read(page).matchAll(/`([\w./*-]+\.(?:ts|mjs|json|sh))`/g)].map(
+    (m) => m[1] ?? "",
+  );
+  const isThere = (name: string) => {
+    const pattern = name.replace(/[.]/g, "\\.").replace(/\*/g, "[^/]*");
+    return FILES.some((f) => new RegExp(`(^|/)${pattern}$`).test(f));
+  };
+  expect(named.filter((n) => !isThere(n))).toEqual([]);
+});
+
+test("the map of the architecture has every folder of src", () => {
+  const map = read("docs/architecture.md");
+  const folders = [...new Set(FILES.map((f) => /^src\/([^/]+)\//.exec(f)?.[1] ?? "lib"))].filter(
+    (f) => !map.includes(`| \`${f}\` |`),
+  );
+  expect(folders).toEqual([]);
 });
 
 describe("every row is in its reference page", () => {

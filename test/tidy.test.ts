@@ -1,7 +1,7 @@
 // House rules that neither the compiler nor the linter knows, as tests over all source files.
 
 import { readdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { describe, expect, test } from "vitest";
 
 const LINE_CHARS_MAX = 100;
@@ -53,7 +53,7 @@ describe("every source file", () => {
 
   test("has no leftovers", () => {
     const leftover =
-      /\b(TODO|FIXME|XXX|HACK)\b|\b(describe|it|test)\.only\(|\bdebugger\b|console\.log\(.*DEBUG/;
+      /\b(TODO|FIXME|XXX|HACK)\b|\b(describe|it|test)\.(only|skip|todo)\(|\bdebugger\b|console\.log\(.*DEBUG|^\s*\/\/ (const|let|if|for|return|import|expect)\b.*[;{]$/;
     const found = (lines: string[], path: string) => {
       const at = path.endsWith("tidy.test.ts") ? -1 : lines.findIndex((l) => leftover.test(l));
       return at < 0 ? null : `line ${at + 1}: ${lines[at]?.trim()}`;
@@ -71,6 +71,54 @@ describe("every source file", () => {
     };
     expect(offenders(written, bad)).toEqual([]);
   });
+});
+
+describe("every module of src", () => {
+  const code = new Map(
+    sources.map((s) => [s.path, s.lines.join("\n").replace(/\/\/.*|\/\*[\s\S]*?\*\//g, "")]),
+  );
+  const wordsOf = new Map([...code].map(([path, text]) => [path, text.match(/[\w$]+/g) ?? []]));
+
+  test("exports nothing in vain", () => {
+    const users = new Map<string, Set<string>>();
+    for (const [path, words] of wordsOf) {
+      for (const word of words) {
+        users.set(word, (users.get(word) ?? new Set()).add(path));
+      }
+    }
+    const unused = [...code].flatMap(([path, text]) => {
+      const words = wordsOf.get(path) ?? [];
+      const names = [...text.matchAll(/^export (?:\w+ )*?(?:\w+)\*? (\w+)(?=[\s(<:=])/gm)].map(
+        (m) => m[1] ?? "",
+      );
+      return names
+        .filter((n) => users.get(n)?.size === 1 && words.filter((w) => w === n).length === 1)
+        .map((n) => `${path}: ${n}`);
+    });
+    expect(unused.filter((u) => u.startsWith("src/"))).toEqual([]);
+  });
+
+  test("is reached from a program, a layer's index, or a test", () => {
+    const imported = new Set(
+      [...code].flatMap(([path, text]) =>
+        [...text.matchAll(/(?:from|import\()\s*"(\.[^"]+)"/g)].map((m) =>
+          join(dirname(path), m[1] ?? ""),
+        ),
+      ),
+    );
+    const entries = /^src\/(\w+\/index|cli\/main)\.ts$/;
+    const lost = [...code.keys()].filter((p) => p.startsWith("src/") && !imported.has(p));
+    expect(lost.filter((p) => !entries.test(p))).toEqual([]);
+  });
+});
+
+test("nothing tells of the machine that it was written on", () => {
+  const place = /\/(?:work|root|home)\/\w|\/tmp\/(?:tools|q)\b/;
+  const found = (lines: string[], path: string) => {
+    const at = path.endsWith("tidy.test.ts") ? -1 : lines.findIndex((l) => place.test(l));
+    return at < 0 ? null : `line ${at + 1}: ${lines[at]?.trim()}`;
+  };
+  expect(offenders(written, found)).toEqual([]);
 });
 
 test("generated files say which tool made them", () => {

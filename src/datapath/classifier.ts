@@ -209,9 +209,18 @@ export class Classifier<T> {
       this.soft.clear();
       return hard;
     }
-    return this.soft.resolve(version, hard, key, () =>
-      walk.search(subtables, version, key, wc, null),
-    );
+    return this.resolve(version, hard, key, wc);
+  }
+
+  /** Puts clauses together. (A function of its own: its closure would cost each lookup something.) */
+  private resolve(
+    version: Version,
+    hard: ClsRule<T> | null,
+    key: FlowKey,
+    wc: FlowKey | null,
+  ): ClsRule<T> | null {
+    const search = () => this.walk.search(this.subtables, version, key, wc, null);
+    return this.soft.resolve(version, hard, key, search);
   }
 
   /** The rule with exactly this match and priority that is visible in `version`, or null. */
@@ -274,8 +283,8 @@ export class Classifier<T> {
   }
 
   /**
-   * Adds a rule to a row that has rules of the same match. Returns the rule whose place it takes: the
-   * one of the same priority, unless that is about to vanish.
+   * Adds a rule to a row that has rules of the same match. Returns the rule whose place it takes:
+   * the one of the same priority, unless that is about to vanish.
    */
   private addToRow(subtable: Subtable<T>, rule: ClsRule<T>, row: number): ClsRule<T> | null {
     const { heads } = this.index;

@@ -114,8 +114,8 @@ export class ConnKey {
   }
 
   /**
-   * Writes all of the key as CONN_KEY_WORDS words. Of one of IPv4 only the first CONN_KEY4_WORDS are
-   * not 0, and only they are written.
+   * Writes all of the key as CONN_KEY_WORDS words. Of one of IPv4 only the first CONN_KEY4_WORDS
+   * are not 0, and only they are written.
    */
   pack(to: Int32Array, at: number): void {
     const { addr } = this;

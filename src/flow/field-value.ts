@@ -145,13 +145,6 @@ export function fieldGet(field: Field, key: FlowKey, tab: TunTable | null = null
   return out;
 }
 
-/** The value of a field of at most 32 bits. */
-export function fieldGetNumber(field: Field, key: FlowKey): number {
-  const v = view(field);
-  const n = (((key[field.slot.word] as number) >>> v.shift) & v.mask) >>> 0;
-  return field.format === "port32" ? portToOfp11(n & 0xffff) : n;
-}
-
 /** Makes the outer tag 802.1Q if a tag has appeared without type (ovs: flow_fix_vlan_tpid). */
 export function fixVlanTpid(key: FlowKey): void {
   if (get(key, K.vlan_tpid) === 0 && get(key, K.vlan_tci) !== 0) {

@@ -51,8 +51,8 @@ export function oxmHeader(field: Field, version: OxmVersion): OxmHeader | null {
 }
 
 /**
- * Goes out for a field that has no header, such as dl_vlan: what reads it finds in_port, or a length
- * that is wrong. Actions on such fields can be written as text all the same.
+ * Goes out for a field that has no header, such as dl_vlan: what reads it finds in_port, or a
+ * length that is wrong. Actions on such fields can be written as text all the same.
  */
 const NO_HEADER: OxmHeader = {
   name: "",

@@ -489,8 +489,8 @@ export class Udpif implements UpcallHandler {
   }
 
   /**
-   * The datapath looks for a flow to change by the key that is remembered, which may tell less (VLAN
-   * headers beyond what the datapath was probed for); then the flow stays as it is.
+   * The datapath looks for a flow to change by the key that is remembered, which may tell less
+   * (VLAN headers beyond what the datapath was probed for); then the flow stays as it is.
    */
   canModify(flow: Megaflow): boolean {
     const told = flow.owner instanceof Ukey ? this.remembered(flow, flow.owner) : null;

@@ -13,8 +13,13 @@ import { BAD_CASES, BAD_SETUP, neutralBad } from "../arbitraries/bad-files.ts";
 const ROWS = JSON.parse(readFileSync("test/golden/bad-input.json", "utf8")) as Readonly<
   Record<string, { readonly exit: number; readonly out: string }>
 >;
-/** Milliseconds for a line on a slow and busy machine. */
+/** Milliseconds of the processor for a line, so that it does not matter what else runs. */
 const ANSWER_MS_MAX = 5000;
+
+function cpuMs(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1000;
+}
 
 function newBed() {
   const fs = new MemoryFileSystem();
@@ -35,10 +40,10 @@ describe("bad input", () => {
           Uint8Array.from(file, (c) => c.charCodeAt(0)),
         );
       }
-      const start = performance.now();
+      const start = cpuMs();
       const { exit, stdout, stderr } = runCommandLine(vs, argv);
       expect({ exit, out: neutralBad(stderr + stdout) }, name).toEqual(ROWS[name]);
-      expect(performance.now() - start, name).toBeLessThan(ANSWER_MS_MAX);
+      expect(cpuMs() - start, name).toBeLessThan(ANSWER_MS_MAX);
     }
   });
 

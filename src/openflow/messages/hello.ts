@@ -101,8 +101,8 @@ export function printHello(out: Text, msg: Msg): void {
 }
 
 /**
- * An error message with any data. A version without errors falls back to OpenFlow 1.0, an error that
- * the version does not have to one that says so.
+ * An error message with any data. A version without errors falls back to OpenFlow 1.0, an error
+ * that the version does not have to one that says so.
  */
 export function encodeError(
   err: OfpErr,

@@ -18,7 +18,7 @@ import {
 } from "../../openflow/messages/bundle.ts";
 import { isErr } from "../../openflow/messages/errors.ts";
 import { encodeBarrierRequest } from "../../openflow/messages/hello.ts";
-import { OFP_HEADER, OFP_MSG_BYTES_MAX, pullMsg, setXid } from "../../openflow/messages/raw.ts";
+import { OFP_HEADER, OFP_MSG_BYTES_MAX, pullMsg } from "../../openflow/messages/raw.ts";
 import { protocolFromVersion } from "../../openflow/messages/version.ts";
 import { handleMessage } from "../../openflow/ofproto-handle.ts";
 import { logHellos, logReceived, logSent } from "../../openflow/vconn-log.ts";
@@ -197,13 +197,6 @@ export class Vconn {
 export interface BundleOutcome {
   readonly ok: boolean;
   readonly errors: readonly Uint8Array[];
-}
-
-/** Gives a copy of a message another xid. */
-export function withXid(bytes: Uint8Array, xid: number): Uint8Array {
-  const copy = bytes.slice();
-  setXid(copy, xid);
-  return copy;
 }
 
 /** What connecting needs to know of the command (an OfctlSession). */
