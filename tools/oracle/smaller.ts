@@ -5,17 +5,18 @@ export const SHRINK_TRIES_MAX = 150;
 
 export async function smaller<T extends object>(
   failing: T,
+  triesMax: number,
   fails: (candidate: T) => Promise<boolean>,
 ): Promise<T> {
   let best = structuredClone(failing);
   let tries = 0;
   let progress = true;
-  while (progress && tries < SHRINK_TRIES_MAX) {
+  while (progress && tries < triesMax) {
     progress = false;
     for (const path of lists(best)) {
       for (let size = at(best, path).length; size >= 1; size = Math.floor(size / 2)) {
         for (let from = at(best, path).length - size; from >= 0; from -= size) {
-          if (tries >= SHRINK_TRIES_MAX) {
+          if (tries >= triesMax) {
             return best;
           }
           const candidate = structuredClone(best);

@@ -241,10 +241,7 @@ function unique(matches: readonly string[]): string[] {
 
 /** Whether a switch takes a flow is the business of traces: our own tables are drawn to be taken. */
 function tableOf(d: Draw, families: readonly Family[]): string[] {
-  return [
-    ...d.many(4, 12, () => someFlow(d, families)),
-    "table=0,priority=0,actions=resubmit(,1),3",
-  ];
+  return d.many(4, 12, () => someFlow(d, families));
 }
 
 function groupsOf(d: Draw): string[] {
@@ -396,7 +393,10 @@ const sequence = story((d): Sequence => {
       run("ovs-ofctl -O OpenFlow15 del-meters br0"),
       run(`ovs-ofctl -O OpenFlow15 add-meter br0 ${meter(d, 1)}`),
       run(`ovs-ofctl -O OpenFlow15 add-meter br0 ${meter(d, 2)}`),
-      ...flows("br0", table),
+      // A flow that stays if the others are not taken: which connections want to hear of packets
+      // without a flow depends on when they end.
+      ...flows("br0", ["table=0,priority=0,actions=resubmit(,1),3"]),
+      run("ovs-ofctl -O OpenFlow15 add-flows br0 -", table),
       ...flows("br1", [...far, "priority=0,actions=NORMAL"]),
       ...(teaches ? paced(steps) : steps),
       LOOK,
