@@ -231,6 +231,9 @@ function hasAgentAddress(
   targets: readonly string[],
   controlIp: string | undefined,
 ): boolean {
+  if (vs.otherHosts === "answer") {
+    return true; // The devices of a dumped host have lost their addresses.
+  }
   if (agent !== undefined) {
     const netdev = vs.devices.get(agent)?.netdev;
     if (netdev !== undefined && netdev !== null && (netdev.ip4 !== 0 || netdev.ip6 !== null)) {

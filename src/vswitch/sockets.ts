@@ -2,7 +2,8 @@
 //
 // No socket is opened. A bridge listens at `unix:RUNDIR/NAME.mgmt` and where its passive controllers
 // say; other addresses of this host refuse, hosts elsewhere refuse a moment later, for no network
-// leads to them. A bridge that is another's controller agrees on a version and then says nothing.
+// leads to them. A bridge that is another's controller agrees on a version and then says nothing. In
+// the switch of a dumped host, whoever it connects to is taken to answer, and to say nothing else.
 // References: ovs: lib/stream.c stream_open_with_default_port, lib/stream-tcp.c, lib/stream-ssl.c,
 // lib/socket-util.c inet_open_active, inet_open_passive.
 
@@ -82,8 +83,17 @@ function findListener(vs: VSwitch, matches: (target: string) => boolean): Bridge
   return null;
 }
 
+/** A line to somebody who is not here: whatever version is the highest is agreed on. */
+function lineThatAnswers(versions: number): Line {
+  const status: LineStatus = { kind: "up", version: 31 - Math.clz32(versions) };
+  return { status: () => status, close: () => {} };
+}
+
 /** Opens a connection; the text of an error if that fails at once. */
 export function dial(vs: VSwitch, target: string, versions: number): Line | string {
+  if (vs.otherHosts === "answer") {
+    return lineThatAnswers(versions);
+  }
   const listener = bridgeListeningAt(vs, target);
   if (target.startsWith("unix:")) {
     return listener === null ? "No such file or directory" : lineToBridge(vs, listener, versions);

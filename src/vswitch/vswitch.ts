@@ -150,6 +150,11 @@ export class VSwitch {
     ["autovalidator", 0],
     ["generic", 1],
   ]);
+  /**
+   * What other hosts do when the switch connects to them: there are none, or they answer, as those
+   * of a dumped host did.
+   */
+  otherHosts: "refuse" | "answer" = "refuse";
   /** The daemon was told to end: ovs-appctl finds it no more. */
   stopped = false;
   /** The implementation of datapath actions that was chosen: another name for the same one. */

@@ -4,6 +4,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { encodeUtf8 } from "../../src/lib/bytes.ts";
 import { ManualClock, MemoryFileSystem, SeededRng } from "../../src/lib/env.ts";
+import { encodeDatabase } from "../../src/ovsdb/db-file.ts";
 import { runCommandLine } from "../../src/vswitch/commands.ts";
 import { sortHostDump } from "../../src/vswitch/host-dump/host-dump.ts";
 import { openHostDump } from "../../src/vswitch/host-dump/open.ts";
@@ -168,6 +169,40 @@ describe("opening", () => {
     expect(open(files).actions(flow)).toBe("2");
     const { fdb: _, ...without } = files;
     expect(open(without).actions(flow)).not.toBe("2");
+  });
+
+  test("controllers are there as they were, and stay so", () => {
+    const env = { clock: new ManualClock(1000), rng: new SeededRng(2), fs: new MemoryFileSystem() };
+    const host = new VSwitch(env);
+    const onHost = (line: string) => runCommandLine(host, line.split(" "));
+    onHost("ovs-vsctl add-br br0 -- set bridge br0 other_config:hwaddr=aa:55:aa:55:00:01");
+    onHost("ovs-vsctl add-port br0 p1");
+    onHost("ovs-vsctl set-controller br0 tcp:10.0.0.1:6653");
+    const clock = new ManualClock(1000);
+    const vs = new VSwitch({ clock, rng: new SeededRng(1), fs: new MemoryFileSystem() });
+    const notes = openHostDump(
+      vs,
+      sortHostDump([
+        { name: "conf.db", bytes: encodeDatabase(host.db, "", 0) },
+        {
+          name: "ovs-ofctl_dump-flows_br0",
+          bytes: encodeUtf8("table=0,priority=7 actions=drop\n"),
+        },
+      ]),
+      null,
+    );
+    expect(notes.map((n) => n.text).join()).toContain("in-band control of br0");
+    const run = (line: string) => runCommandLine(vs, line.split(" ")).stdout;
+    const trace = () =>
+      run("ovs-appctl ofproto/trace br0 in_port=p1,tcp,nw_dst=10.0.0.1,tp_dst=6653");
+    expect(trace()).toContain(" 0. tcp,nw_dst=10.0.0.1,tp_dst=6653, priority 180007\n");
+    // The host had its controller: nothing fails open as time goes on.
+    vs.clock.start();
+    clock.advance(60_000);
+    run("ovs-appctl version");
+    expect(run("ovs-appctl bridge/dump-flows br0")).not.toContain("priority=15790320");
+    expect(run("ovs-ofctl dump-flows br0")).toContain("priority=7 actions=drop");
+    expect(run("ovs-vsctl get controller br0 is_connected role")).toBe("true\nother\n");
   });
 
   test("no bytes make it throw", () => {

@@ -40,6 +40,7 @@ export function openHostDump(
 ): Note[] {
   const notes: Notes = [];
   vs.clock.stop();
+  vs.otherHosts = "answer";
   const shown: ReadonlyMap<string, ShownBridge> =
     dump.dpifShow === null ? new Map() : parseDpifShow(dump.dpifShow.text);
   for (const bridgeShown of shown.values()) {
@@ -70,6 +71,7 @@ export function openHostDump(
   if (dump.conntrack !== null) {
     loadConnections(vs, dump.conntrack, notes);
   }
+  noteControl(vs, notes);
   if (dump.dpifShow === null) {
     notes.push({ kind: "missing", text: "dpif/show: datapath port numbers are guesses" });
   }
@@ -84,6 +86,20 @@ function presetDatapathPorts(vs: VSwitch, { dpType, ports }: ShownBridge): void 
   for (const p of ports) {
     if (p.odpPort !== null) {
       vs.backer(dpType).preset.set(p.name, p.odpPort);
+    }
+  }
+}
+
+/** What controllers and collectors added on the host that no file tells. */
+function noteControl(vs: VSwitch, notes: Notes): void {
+  for (const { name, ofproto, xbridge } of vs.bridges.values()) {
+    if (ofproto.conns.hasInBand) {
+      const text = `in-band control of ${name} on the host: its flows for the next hop to controllers`;
+      notes.push({ kind: "missing", text });
+    }
+    if (xbridge.sflow !== null) {
+      const text = `numbers of devices (ifindex), which sFlow of ${name} tells of outputs`;
+      notes.push({ kind: "missing", text });
     }
   }
 }
