@@ -5,6 +5,7 @@
 import { cpus } from "node:os";
 import { parseArgs } from "node:util";
 import { classifierBench } from "./classifier.ts";
+import { databaseBench } from "./database.ts";
 import { datapathBench } from "./datapath.ts";
 import { loadingBench } from "./loading.ts";
 import { replayBench } from "./replay.ts";
@@ -21,6 +22,7 @@ const BENCHES: Readonly<Record<string, () => Promise<Table>>> = {
   classifier: () =>
     classifierBench({ sets: values.sets ?? "../shared/bench/classbench", rival: values.rival }),
   loading: loadingBench,
+  database: databaseBench,
   datapath: datapathBench,
   replay: replayBench,
   start: startBench,

@@ -7,7 +7,8 @@
 
 import { assert, defined } from "../lib/errors.ts";
 import type { Atom } from "./atom.ts";
-import { type Datum, formatDatum, setDatum } from "./datum.ts";
+import { type Datum, setDatum } from "./datum.ts";
+import { formatDatum } from "./datum-text.ts";
 import { type ColumnSchema, type DbSchema, type TableSchema, UUID_COLUMN } from "./schema.ts";
 import { isScalar } from "./types.ts";
 import { UuidMaker, type Uuid } from "./uuid.ts";

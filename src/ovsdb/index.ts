@@ -5,6 +5,7 @@ export * from "./condition.ts";
 export * from "./database.ts";
 export * from "./datum.ts";
 export * from "./datum-diff.ts";
+export * from "./datum-text.ts";
 export * from "./db-error.ts";
 export * from "./db-file.ts";
 export * from "./db-log.ts";

@@ -77,6 +77,9 @@ export class Members {
 
   /** Complains about members that nobody asked for. */
   finish(): void {
+    if (Object.keys(this.json).every((k) => this.used.has(k))) {
+      return;
+    }
     const extra = memberNames(this.json).filter((k) => !this.used.has(k));
     const n = extra.length;
     if (n > 1) {

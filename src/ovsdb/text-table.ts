@@ -3,7 +3,8 @@
 // Reference: ovs: lib/table.c.
 
 import { encodeUtf8 } from "../lib/bytes.ts";
-import { type Datum, datumToJson, formatDatum, formatDatumBare } from "./datum.ts";
+import { type Datum, datumToJson } from "./datum.ts";
+import { formatDatum, formatDatumBare } from "./datum-text.ts";
 import { formatJson, type Json } from "./json.ts";
 import type { ColumnType } from "./types.ts";
 

@@ -10,7 +10,7 @@ import type { Atom, SymbolTable } from "../../ovsdb/atom.ts";
 import { compareText } from "../../ovsdb/atom.ts";
 import type { Row } from "../../ovsdb/database.ts";
 import { DbError } from "../../ovsdb/db-error.ts";
-import { TokenError, TokenReader } from "../../ovsdb/datum.ts";
+import { TokenError, TokenReader } from "../../ovsdb/datum-text.ts";
 import type { ColumnSchema, TableSchema } from "../../ovsdb/schema.ts";
 import type { TextTable } from "../../ovsdb/text-table.ts";
 import type { Transaction } from "../../ovsdb/transaction.ts";

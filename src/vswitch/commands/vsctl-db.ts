@@ -10,17 +10,16 @@ import {
   datumFromJson,
   compareDatums,
   type Datum,
-  datumFromText,
   emptyDatum,
   excludesAll,
   findKey,
-  formatDatum,
   includesAll,
   mapDatum,
   setDatum,
   subtractDatum,
   unionDatums,
 } from "../../ovsdb/datum.ts";
+import { datumFromText, formatDatum } from "../../ovsdb/datum-text.ts";
 import type { ColumnSchema, TableSchema } from "../../ovsdb/schema.ts";
 import type { Cell, TextTable } from "../../ovsdb/text-table.ts";
 import type { BaseType, ColumnType } from "../../ovsdb/types.ts";

@@ -3,7 +3,8 @@
 // Reference: ovs: lib/db-ctl-base.c cmd_show_row, utilities/ovs-vsctl.c cmd_show_tables.
 
 import type { Row } from "../../ovsdb/database.ts";
-import { formatDatum, isDefaultDatum } from "../../ovsdb/datum.ts";
+import { isDefaultDatum } from "../../ovsdb/datum.ts";
+import { formatDatum } from "../../ovsdb/datum-text.ts";
 import type { CtlCommand, CtlContext } from "./vsctl-core.ts";
 
 interface ShowTable {
