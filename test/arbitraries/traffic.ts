@@ -5,8 +5,27 @@
 // all checksums. Errors quote packets, big packets come in fragments, and a part of everything is
 // damaged in one place, behind headers that are right. All of it follows from one random source.
 
-import { layersOf, mendSums, put16, u16, u32 } from "./layers.ts";
+import { layersOf, mendSums, u16, u32 } from "./layers.ts";
 import type { Pick } from "./matches.ts";
+import {
+  arp,
+  echo,
+  ethernet,
+  type Host,
+  HOST_OUI,
+  hostOf,
+  igmp,
+  ip4,
+  ip6,
+  join,
+  multicastMac,
+  put32,
+  sctp,
+  tcp,
+  text,
+  udp,
+} from "./packets.ts";
+import { strangeFrame } from "./strange-frames.ts";
 
 export interface Arrival {
   readonly port: string;
@@ -24,139 +43,18 @@ export interface TrafficOptions {
 }
 
 const MEMORY = 48;
+/** Of a hundred frames that are new, those from this one on are strange. */
+const STRANGE_FROM = 88;
+/** One in so many packets in tunnels is strange, comes over IPv6. */
+const STRANGE_ONE_IN = 4;
+const UNDERLAY6_ONE_IN = 4;
 const HOSTS = 6;
 /** Kinds of tunnels that encapsulated() knows. */
-export const TUNNELS = 8;
-/** First byte of a host's address. */
-const HOST_OUI = 0x50;
+export const TUNNELS = 12;
 /** Hosts with higher numbers are behind the underlay. */
 const REMOTE = 20;
 const [FIN, SYN, RST, PSH, ACK] = [1, 2, 4, 8, 16];
 const SERVICES = [80, 443, 53, 21, 69, 4789, 6081, 2152, 5000] as const;
-
-function put32(b: Uint8Array, at: number, v: number): void {
-  put16(b, at, v >>> 16);
-  put16(b, at + 2, v & 0xffff);
-}
-
-function join(...parts: readonly Uint8Array[]): Uint8Array {
-  const out = new Uint8Array(parts.reduce((n, p) => n + p.length, 0));
-  let at = 0;
-  for (const p of parts) {
-    out.set(p, at);
-    at += p.length;
-  }
-  return out;
-}
-
-const text = (s: string) => Uint8Array.from(s, (c) => c.charCodeAt(0));
-
-interface Host {
-  readonly mac: Uint8Array;
-  readonly ip4: Uint8Array;
-  readonly ip6: Uint8Array;
-}
-
-function hostOf(n: number): Host {
-  return {
-    mac: Uint8Array.of(HOST_OUI, 0x54, 0, 0, 0, n),
-    ip4: Uint8Array.of(10, 0, 0, n),
-    ip6: Uint8Array.of(0x20, 1, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, n),
-  };
-}
-
-function ethernet(src: Host, dst: Host, tags: readonly number[], type: number): Uint8Array {
-  const b = new Uint8Array(14 + 4 * tags.length);
-  b.set(dst.mac, 0);
-  b.set(src.mac, 6);
-  tags.forEach((tci, i) => {
-    put16(b, 12 + 4 * i, i === 0 && tags.length > 1 ? 0x88a8 : 0x8100);
-    put16(b, 14 + 4 * i, tci);
-  });
-  put16(b, b.length - 2, type);
-  return b;
-}
-
-function ip4(src: Host, dst: Host, proto: number, body: Uint8Array, more: readonly number[] = []) {
-  const [tos = 0, ttl = 64, id = 0, frag = 0] = more;
-  const b = new Uint8Array(20);
-  b[0] = 0x45;
-  b[1] = tos;
-  put16(b, 2, 20 + body.length);
-  put16(b, 4, id);
-  put16(b, 6, frag);
-  b[8] = ttl;
-  b[9] = proto;
-  b.set(src.ip4, 12);
-  b.set(dst.ip4, 16);
-  return join(b, body);
-}
-
-function ip6(src: Host, dst: Host, proto: number, body: Uint8Array): Uint8Array {
-  const b = new Uint8Array(40);
-  b[0] = 0x60;
-  put16(b, 4, body.length);
-  b[6] = proto;
-  b[7] = 64;
-  b.set(src.ip6, 8);
-  b.set(dst.ip6, 24);
-  return join(b, body);
-}
-
-function udp(sport: number, dport: number, payload: Uint8Array): Uint8Array {
-  const b = new Uint8Array(8);
-  put16(b, 0, sport);
-  put16(b, 2, dport);
-  put16(b, 4, 8 + payload.length);
-  put16(b, 6, 1); // to be mended
-  return join(b, payload);
-}
-
-interface Segment {
-  readonly sport: number;
-  readonly dport: number;
-  readonly seq: number;
-  readonly ack: number;
-  readonly flags: number;
-}
-
-function tcp(s: Segment, payload: Uint8Array): Uint8Array {
-  const b = new Uint8Array(20);
-  put16(b, 0, s.sport);
-  put16(b, 2, s.dport);
-  put32(b, 4, s.seq);
-  put32(b, 8, s.ack);
-  b[12] = 0x50;
-  b[13] = s.flags;
-  put16(b, 14, 0x4000);
-  return join(b, payload);
-}
-
-function sctp(sport: number, dport: number, payload: Uint8Array): Uint8Array {
-  const b = new Uint8Array(12);
-  put16(b, 0, sport);
-  put16(b, 2, dport);
-  return join(b, payload);
-}
-
-function echo(v6: boolean, reply: boolean, id: number): Uint8Array {
-  const b = new Uint8Array(16);
-  b[0] = v6 ? (reply ? 129 : 128) : reply ? 0 : 8;
-  put16(b, 4, id);
-  return b;
-}
-
-function arp(src: Host, dst: Host, op: number): Uint8Array {
-  const b = new Uint8Array(28);
-  b.set([0, 1, 8, 0, 6, 4, 0, op]);
-  b.set(src.mac, 8);
-  b.set(src.ip4, 14);
-  if (op === 2) {
-    b.set(dst.mac, 18);
-  }
-  b.set(dst.ip4, 24);
-  return b;
-}
 
 /** Exchanges two stretches of bytes. */
 function swap(b: Uint8Array, x: number, y: number, n: number): void {
@@ -264,6 +162,9 @@ export class Traffic {
       return this.at(known.port, this.error(known.frame));
     }
     const port = this.one(this.options.ports);
+    if (n >= STRANGE_FROM) {
+      return { port, frame: strangeFrame(r) };
+    }
     if (n < 53) {
       return this.fragments(port);
     }
@@ -438,20 +339,27 @@ export class Traffic {
   }
 
   /** A frame in a tunnel of one kind or another, from the other end to ours. */
-  encapsulated(inner = this.conversation(true), kind = this.r(TUNNELS)): Uint8Array {
+  encapsulated(inner = this.toBeTunnelled(), kind = this.r(TUNNELS)): Uint8Array {
     const bare = inner.slice(14);
-    const peer = { ...hostOf(50), ip4: Uint8Array.of(172, 31, 1, 50) };
+    const peer = { ...hostOf(50), ip4: Uint8Array.of(172, 31, 1, 50), ip6: underlay6(0x92) };
     const us = {
-      ...hostOf(0),
       mac: Uint8Array.of(0xaa, 0x66, 0xaa, 0x66, 0, 1),
       ip4: Uint8Array.of(172, 31, 1, 1),
+      ip6: underlay6(1),
     };
     const vni = this.one([1, 5, 7]);
     const [proto, body] = this.tunnel(kind, inner, bare, vni);
-    const net = ip4(peer, us, proto, body, [this.one([0, 3]), 64]);
-    const f = join(ethernet(peer, us, [], 0x0800), net);
+    const v6 = this.r(UNDERLAY6_ONE_IN) === 0;
+    const net = v6
+      ? ip6(peer, us, proto, body)
+      : ip4(peer, us, proto, body, [this.one([0, 3]), 64]);
+    const f = join(ethernet(peer, us, [], v6 ? 0x86dd : 0x0800), net);
     mendSums(f);
     return f;
+  }
+
+  private toBeTunnelled(): Uint8Array {
+    return this.r(STRANGE_ONE_IN) === 0 ? strangeFrame(this.r) : this.conversation(true);
   }
 
   private tunnel(
@@ -489,9 +397,53 @@ export class Traffic {
         const md = Uint8Array.of(0x20, 0, 0, vni, 0, 0, 0, 0, 0, 0, 0, 0x30);
         return [47, join(head, seq, md, inner)];
       }
-      default: {
+      case 7: {
         const head = Uint8Array.of(0x30, 0xff, bare.length >> 8, bare.length, 0, 0, 0, vni);
         return [17, udp(sport, 2152, join(head, bare))];
+      }
+      default:
+        return this.rareTunnel(kind, inner, bare, vni);
+    }
+  }
+
+  /** Parts of tunnel headers that few use. */
+  private rareTunnel(
+    kind: number,
+    inner: Uint8Array,
+    bare: Uint8Array,
+    vni: number,
+  ): readonly [number, Uint8Array] {
+    const { r } = this;
+    const key = Uint8Array.of(0, 0, vni, r(8) === 0 ? 1 : 0);
+    const sport = 32768 + r(1000);
+    switch (kind) {
+      case 8: {
+        const next = 1 + r(5);
+        const head = Uint8Array.of(0x0c, 0, 0, next);
+        const payload = next === 3 ? inner : bare;
+        return [17, udp(sport, this.one([4790, 4789]), join(head, key, payload))];
+      }
+      case 9: {
+        // Version, how many words of options (or more than there are), "OAM" and "critical".
+        const version = this.one([0, 0, 0, 0x40]);
+        const head = Uint8Array.of(version | r(4), this.one([0x80, 0x40, 0]), 0x65, 0x58);
+        const option = Uint8Array.of(0xff, 0xff, this.one([0x80, 0]), r(4), 0, 0, 0, 0xa);
+        return [17, udp(sport, 6081, join(head, key, option, inner))];
+      }
+      case 10: {
+        const words = new Uint8Array(12);
+        words[7] = vni;
+        const ofIp = r(2) === 0;
+        const head = ofIp ? [0xb0, 0, 0x08, 0x00] : [0xb0, r(8), 0x65, 0x58];
+        return [47, join(Uint8Array.from(head), words, ofIp ? bare : inner)];
+      }
+      default: {
+        const flags = this.one([0x32, 0x34, 0x36, 0x10, 0x31]);
+        const type = this.one([0xff, 0xff, 1, 2, 26, 254]);
+        const more = Uint8Array.of(0, 1, 0, this.one([0, 0x85, 0x40]), 1, 0x10, 0, 0);
+        const n = bare.length + more.length;
+        const head = Uint8Array.of(flags, type, n >> 8, n, 0, 0, 0, vni);
+        return [17, udp(sport, 2152, join(head, more, bare))];
       }
     }
   }
@@ -527,17 +479,7 @@ export class Traffic {
   }
 }
 
-function multicastMac(r: Pick): Uint8Array {
-  return Uint8Array.of(1, 0, 0x5e, 0, 0, 1 + r(3));
-}
-
-function igmp(src: Host, r: Pick): Uint8Array {
-  const group = Uint8Array.of(224, 1, 1, 1 + r(3));
-  const b = join(Uint8Array.of([0x11, 0x16, 0x17, 0x12][r(4)] ?? 0x16, 0, 0, 0), group);
-  let sum = 0;
-  for (let i = 0; i < b.length; i += 2) {
-    sum += u16(b, i);
-  }
-  put16(b, 2, 0xffff ^ ((sum & 0xffff) + (sum >>> 16)));
-  return ip4(src, { ...src, ip4: group }, 2, b);
+/** Addresses of the two ends of tunnels over IPv6. */
+function underlay6(n: number): Uint8Array {
+  return Uint8Array.of(0x20, 1, 0xca, 0xfe, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, n);
 }

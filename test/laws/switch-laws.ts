@@ -33,6 +33,7 @@ export function note(notes: Notes, what: string, by = 1): void {
 /** Frames between two steps of the clock. */
 const BURST = 20;
 const GTPU_PORT = 2152;
+const GRE_SEQ = 0x1000;
 
 const MOVED_ONE_IN = 60;
 
@@ -216,7 +217,12 @@ const VLAN_VID_CFI = 0x1fff;
 const METADATA = [K.packet_type, K.dp_hash, K.pkt_mark, K.skb_priority, K.ct_state, K.ct_zone];
 
 /** A packet that `f` covers, with the rest from `other` or from nowhere. */
-function covered(f: Megaflow, other: Megaflow, r: Pick): { p: PacketBuf; key: FlowKey } | null {
+function covered(
+  f: Megaflow,
+  other: Megaflow,
+  r: Pick,
+  vlanLimit: number,
+): { p: PacketBuf; key: FlowKey } | null {
   const key = newKey();
   const noise = r(3) === 0;
   for (let i = 0; i < key.length; i++) {
@@ -233,11 +239,19 @@ function covered(f: Megaflow, other: Megaflow, r: Pick): { p: PacketBuf; key: Fl
     const w = K.vlan_tpid.word + i;
     key[w] = ((key[w] as number) & ~VLAN_PCP) | ((f.key[w] as number) & VLAN_PCP);
   }
+  // How many tags are behind the first is not looked at either, though the tags are counted.
+  key.set(
+    f.key.subarray(K.vlan_tpid.word + 1, K.vlan_tpid.word + VLAN_HEADER_COUNT),
+    K.vlan_tpid.word + 1,
+  );
   // Labels are counted by whether they are 0 where a stack has no bottom, without a look at the rest
   // of their bits.
+  // And a change of some bits of a label writes all of them, as the first packet had them.
+  const setsLabel = formatOdpActions(f.actions, null).includes("set(mpls(");
   for (let i = 0; i < MPLS_LSE_COUNT; i++) {
     const w = K.mpls_lse.word + i;
-    key[w] = f.key[w] === 0 ? 0 : key[w] || (f.key[w] as number);
+    const own = f.key[w] as number;
+    key[w] = own === 0 || setsLabel ? own : key[w] || own;
   }
   if (get(key, K.recirc_id) === 0) {
     key.set(f.key.subarray(K.ct_state.word, K.ct_label.word + 4), K.ct_state.word);
@@ -251,7 +265,7 @@ function covered(f: Megaflow, other: Megaflow, r: Pick): { p: PacketBuf; key: Fl
   key.set(f.key.subarray(0, K.metadata.word));
   setMetadataFromFlow(p.md, key);
   const there = newKey();
-  extract(p, there, 2);
+  extract(p, there, vlanLimit);
   there.set(f.key.subarray(0, K.metadata.word));
   // Without a protocol nothing of the network layer is set, and nobody notes the look at it
   // (ovs: lib/odp-util.c commit_set_nw_action).
@@ -278,7 +292,7 @@ function soundFor(
     note(notes, "sound: cannot be changed"); // so that it may be out of date, as in Open vSwitch
     return null;
   }
-  const made = covered(f, other, r);
+  const made = covered(f, other, r, pair.dp.vlanLimit);
   if (made === null) {
     note(notes, "sound: no packet");
     return null;
@@ -348,7 +362,7 @@ export function checksumsStayRight(seed: number, frames: number, notes: Notes): 
   const r = seeded(seed + 1);
   let wrong: string | null = null;
   world.onSent = (port, frame) => {
-    const bad = wrongButForGtpu(frame);
+    const bad = wrongButForKnown(frame);
     for (const l of layersOf(frame)) {
       note(notes, `sums: ${l.quoted ? "quoted " : ""}${l.kind}`);
     }
@@ -369,16 +383,27 @@ export function checksumsStayRight(seed: number, frames: number, notes: Notes): 
 }
 
 /**
- * Open vSwitch fills in the length of GTP-U after it has computed the UDP checksum around it, and
+ * Layers whose checksum is wrong, but for those that Open vSwitch itself gets wrong.
+ *
+ * It fills in the length of GTP-U after it has computed the UDP checksum around it, and
  * so do we: that checksum is not asked for. Nor are those inside, since a tag may have been pushed
  * into a packet that has no Ethernet header any more. (ovs: lib/netdev-native-tnl.c netdev_gtpu_push_header)
  */
-export function wrongButForGtpu(frame: Uint8Array): string[] {
-  const gtpu = layersOf(frame).filter(
-    (l) => l.kind === "udp" && u16(frame, l.at + 2) === GTPU_PORT,
-  );
+export function wrongButForKnown(frame: Uint8Array): string[] {
+  const layers = layersOf(frame);
+  const gtpu = layers.filter((l) => l.kind === "udp" && u16(frame, l.at + 2) === GTPU_PORT);
   const at = (wrong: string) => Number(/\d+$/.exec(wrong)?.[0]);
-  return wrongSums(frame).filter((w) => !gtpu.some((l) => at(w) >= l.at));
+  // An error of ICMPv6 is translated as if its own checksum were where that of the connection's
+  // protocol is, which is in the packet that it quotes. (ovs: lib/conntrack.c nat_packet)
+  const quotes6 = layers.some((l) => l.kind === "icmp6");
+  // The sequence number of GRE is written after its checksum. (netdev_gre_push_header)
+  const numbered = layers.some((l) => l.kind === "gre" && (u16(frame, l.at) & GRE_SEQ) !== 0);
+  return wrongSums(frame).filter(
+    (w) =>
+      !gtpu.some((l) => at(w) >= l.at) &&
+      !(quotes6 && w.startsWith("quoted ")) &&
+      !(numbered && w.startsWith("gre ")),
+  );
 }
 
 /** The same run twice gives the same bytes and the same state. */
