@@ -33,7 +33,7 @@ import {
 import { type NatInfo, natInfoOf, natPacket, uniqueTuple } from "./ct-nat.ts";
 import { initConn, updateConn, validNew } from "./ct-proto.ts";
 import { SweepLists } from "./ct-sweep.ts";
-import { ConnTable } from "./ct-table.ts";
+import { ConnTable, NO_SLOT } from "./ct-table.ts";
 import { Segment } from "./ct-tcp.ts";
 import type { CtAction, CtProvider } from "./ct-provider.ts";
 import { type CtPolicyLookup, type CtTimeoutName, timeoutMs } from "./ct-timeout.ts";
@@ -301,8 +301,8 @@ export class Conntrack implements CtProvider {
     if (natted) {
       ctx.key.reverse();
     }
-    const entry = table.find(ctx.key, this.nowMs);
-    if (entry === null) {
+    const conn = table.find(ctx.key, this.nowMs);
+    if (conn === null) {
       if (natted) {
         this.counters.inc("conntrack_lookup_natted_miss");
         ctx.key.reverse();
@@ -312,27 +312,27 @@ export class Conntrack implements CtProvider {
     ctx.reply = table.reply;
     if (natted) {
       ctx.reply = !ctx.reply;
-      ctx.key.copyFrom(ctx.reply ? entry.revKey : entry.key);
+      ctx.key.copyFrom(ctx.reply !== table.unNat ? conn.revKey : conn.key);
     }
     if (call.force && ctx.reply) {
-      if (!entry.unNat) {
-        entry.conn.expirationMs = 0;
+      if (!table.unNat) {
+        conn.expirationMs = 0;
       }
       return null;
     }
-    if (!entry.unNat) {
-      ctx.plain = entry.conn.isPlain;
-      return entry.conn;
+    if (!table.unNat) {
+      ctx.plain = conn.isPlain;
+      return conn;
     }
-    const parent = table.findAt(entry.revKey, ctx.key, this.nowMs);
+    const parent = table.findAt(conn.key, ctx.key, this.nowMs);
     ctx.reply = parent === null || table.reply;
-    return parent?.conn ?? "lost";
+    return parent ?? "lost";
   }
 
   /** The connection that a translated packet belonged to before. */
   private original(p: PacketBuf, call: CtCall): Conn | null {
     const key = call.nat === null ? originalKey(p, this.ctx.key) : null;
-    return key === null ? null : (this.table.find(key, this.nowMs)?.conn ?? null);
+    return key === null ? null : this.table.find(key, this.nowMs);
   }
 
   private algPacket(p: PacketBuf, call: CtCall): AlgPacket {
@@ -367,8 +367,8 @@ export class Conntrack implements CtProvider {
   }
 
   private setSkew(conn: Conn, skew: number, reply: boolean): void {
-    const there = this.table.find(conn.key, this.nowMs)?.conn;
-    if (there !== undefined && skew !== 0) {
+    const there = this.table.find(conn.key, this.nowMs);
+    if (there !== null && skew !== 0) {
       there.seqSkew = skew;
       there.seqSkewReply = reply;
     }
@@ -468,9 +468,9 @@ export class Conntrack implements CtProvider {
 
   private insert(conn: Conn, translated: boolean): void {
     if (translated) {
-      conn.natEntry = this.table.insert(conn, true);
+      conn.natSlot = this.table.insert(conn, true);
     }
-    conn.entry = this.table.insert(conn, false);
+    conn.slot = this.table.insert(conn, false);
     this.conns.add(conn);
     this.swept.add(conn);
   }
@@ -496,9 +496,9 @@ export class Conntrack implements CtProvider {
     if (conn.alg !== null) {
       this.expectations.forget(conn.key);
     }
-    for (const entry of [conn.entry, conn.natEntry]) {
-      if (entry !== null) {
-        this.table.remove(entry);
+    for (const slot of [conn.slot, conn.natSlot]) {
+      if (slot !== NO_SLOT) {
+        this.table.remove(slot);
       }
     }
     this.conns.delete(conn);
@@ -536,12 +536,12 @@ export class Conntrack implements CtProvider {
 
   /** Forgets the connection of a key; false if there is none of it, or only a translated one. */
   flushKey(key: ConnKey, nowMs: number): boolean {
-    const entry = this.table.find(key, nowMs);
-    if (entry === null || entry.unNat) {
+    const conn = this.table.find(key, nowMs);
+    if (conn === null || this.table.unNat) {
       this.env.warn("conntrack", "Must flush tuple using the original pre-NATed tuple");
       return false;
     }
-    this.clean(entry.conn);
+    this.clean(conn);
     return true;
   }
 
@@ -557,8 +557,8 @@ export class Conntrack implements CtProvider {
 
   /** The connection that a key belongs to, and in which direction, without any effect. */
   peek(key: ConnKey, nowMs: number): { conn: Conn; reply: boolean } | null {
-    const entry = this.table.find(key, nowMs);
-    return entry === null ? null : { conn: entry.conn, reply: entry.unNat || this.table.reply };
+    const conn = this.table.find(key, nowMs);
+    return conn === null ? null : { conn, reply: this.table.unNat || this.table.reply };
   }
 }
 

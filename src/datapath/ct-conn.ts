@@ -3,7 +3,7 @@
 // ovs: lib/conntrack-private.h struct conn, struct conn_tcp.
 
 import { ConnKey } from "./ct-key.ts";
-import type { CtEntry } from "./ct-table.ts";
+import { NO_SLOT } from "./ct-table.ts";
 
 /** What translation is done to a connection (ovs: enum nat_action_e). */
 export const NAT_ACTION = { SRC: 1, SRC_PORT: 2, DST: 4, DST_PORT: 8 } as const;
@@ -36,7 +36,9 @@ export class Conn {
   tpId = 0;
   algRelated = false;
   natAction = 0;
-  natEntry: CtEntry | null = null;
+  /** Where it is in the table, by its own key and by that of its translated replies. */
+  slot = NO_SLOT;
+  natSlot = NO_SLOT;
   /** The connection that announced this one, if algRelated. */
   parentKey: ConnKey | null = null;
   alg: string | null = null;
@@ -44,7 +46,6 @@ export class Conn {
   private words = NO_LABEL;
   readonly key = new ConnKey();
   readonly revKey = new ConnKey();
-  entry: CtEntry | null = null;
   /** Which of the tracker's lists it is swept with. */
   sweepList = 0;
   /** It is no longer in the table. */
@@ -72,7 +73,7 @@ export class Conn {
 
   /** The reply's key is just the own one the other way round, and the packets' tuple is its own. */
   get isPlain(): boolean {
-    return this.natEntry === null && this.parentKey === null;
+    return this.natSlot === NO_SLOT && this.parentKey === null;
   }
 
   /** Takes over what a translation tried out on a copy. */

@@ -1,5 +1,8 @@
 // ConnTable: the table of connections, by the keys of both of their directions.
 //
+// A connection has one place in the table by its own key and, if its addresses are translated, a
+// second one by its reply's key, so that replies find it.
+//
 // Buckets are chains of slots, and all that a look-up reads of a slot lies in one flat array: hash,
 // next slot and the two keys as words, 128 bytes in all. The object of a connection is only touched
 // when its key has been found; a walk over objects would wait for memory at each of their parts.
@@ -11,20 +14,8 @@ import { ETH_TYPE } from "../packet/ethernet.ts";
 import type { Conn } from "./ct-conn.ts";
 import { CONN_KEY4_WORDS, CONN_KEY_WORDS, type ConnKey } from "./ct-key.ts";
 
-/**
- * A place of a connection in the table. A connection has one by its own key and, if its addresses
- * are translated, a second one by its reply's key, so that replies find it.
- */
-export interface CtEntry {
-  readonly key: ConnKey;
-  readonly revKey: ConnKey;
-  readonly conn: Conn;
-  /** The second place of a translated connection. */
-  readonly unNat: boolean;
-  /** Number of its slot. */
-  readonly slot: number;
-}
-
+/** No slot. */
+export const NO_SLOT = 0;
 const FIRST_SLOTS = 64;
 // What is where in a slot.
 const SLOT_WORDS = 32;
@@ -32,15 +23,17 @@ const HASH = 0;
 const NEXT = 1;
 const KEY = 2;
 const REV_KEY = KEY + CONN_KEY_WORDS;
+const UN_NAT = REV_KEY + CONN_KEY_WORDS;
 
 export class ConnTable {
   readonly basis: number;
-  /** The direction of the entry that find() gave last. */
+  /** Of what find() gave last: it was found by its reverse, and in a second place. */
   reply = false;
+  unNat = false;
   /** The first slot of each bucket; as many buckets as slots. */
   private heads = new Int32Array(FIRST_SLOTS);
   private slots = new Int32Array(FIRST_SLOTS * SLOT_WORDS);
-  private entries: (CtEntry | null)[] = [null];
+  private conns: (Conn | null)[] = [null];
   private free = 0;
   private readonly wanted = new Int32Array(CONN_KEY_WORDS);
 
@@ -48,19 +41,22 @@ export class ConnTable {
     this.basis = basis | 0;
   }
 
-  /** Puts a connection in the place of one of its keys; the newest of a place is found first. */
-  insert(conn: Conn, unNat: boolean): CtEntry {
+  /**
+   * Puts a connection in the place of its own key or, with `unNat`, of its reply's, and answers the
+   * slot; the newest of a place is found first.
+   */
+  insert(conn: Conn, unNat: boolean): number {
     const key = unNat ? conn.revKey : conn.key;
     const revKey = unNat ? conn.key : conn.revKey;
     const slot = this.takeSlot();
-    const entry = { key, revKey, conn, unNat, slot };
     const at = slot * SLOT_WORDS;
     this.slots[at + HASH] = key.hash(this.basis);
     key.pack(this.slots, at + KEY);
     revKey.pack(this.slots, at + REV_KEY);
-    this.entries[slot] = entry;
+    this.slots[at + UN_NAT] = unNat ? 1 : 0;
+    this.conns[slot] = conn;
     this.link(slot);
-    return entry;
+    return slot;
   }
 
   private takeSlot(): number {
@@ -69,10 +65,10 @@ export class ConnTable {
       this.free = this.slots[slot * SLOT_WORDS + NEXT] as number;
       return slot;
     }
-    if (this.entries.length >= this.heads.length) {
+    if (this.conns.length >= this.heads.length) {
       this.grow();
     }
-    return this.entries.length;
+    return this.conns.length;
   }
 
   private bucketOf(slot: number): number {
@@ -85,7 +81,7 @@ export class ConnTable {
     this.heads[bucket] = slot;
   }
 
-  remove({ slot }: CtEntry): void {
+  remove(slot: number): void {
     const { slots } = this;
     const bucket = this.bucketOf(slot);
     const next = slots[slot * SLOT_WORDS + NEXT] as number;
@@ -98,18 +94,18 @@ export class ConnTable {
       }
       slots[before * SLOT_WORDS + NEXT] = next;
     }
-    this.entries[slot] = null;
+    this.conns[slot] = null;
     slots[slot * SLOT_WORDS + NEXT] = this.free;
     this.free = slot;
   }
 
-  /** The entry that has the key in one of its directions and has not expired. */
-  find(key: ConnKey, nowMs: number): CtEntry | null {
+  /** The connection that has the key in one of its directions and has not expired. */
+  find(key: ConnKey, nowMs: number): Conn | null {
     return this.findAt(key, key, nowMs);
   }
 
   /** Like find(), but looks where another key would be. */
-  findAt(place: ConnKey, key: ConnKey, nowMs: number): CtEntry | null {
+  findAt(place: ConnKey, key: ConnKey, nowMs: number): Conn | null {
     const { slots, wanted } = this;
     const hash = place.hash(this.basis);
     key.pack(wanted, 0);
@@ -120,10 +116,12 @@ export class ConnTable {
       if (slots[at + HASH] === hash) {
         const forward = agrees(slots, at + KEY, wanted, words);
         if (forward || agrees(slots, at + REV_KEY, wanted, words)) {
-          const e = this.entries[slot] as CtEntry;
-          if (e.unNat || nowMs < e.conn.expirationMs) {
+          const conn = this.conns[slot] as Conn;
+          const unNat = slots[at + UN_NAT] !== 0;
+          if (unNat || nowMs < conn.expirationMs) {
             this.reply = !forward;
-            return e;
+            this.unNat = unNat;
+            return conn;
           }
         }
       }

@@ -13,7 +13,6 @@ import { type FlowKey, get, K, newKey, set } from "../flow/flow-key.ts";
 import { KeySlab } from "../flow/key-pool.ts";
 import { Counters } from "../lib/counters.ts";
 import type { Clock, Rng } from "../lib/env.ts";
-import { hashFinishInt } from "../lib/hash.ts";
 import { getU16 } from "../lib/bytes.ts";
 import { ETH } from "../packet/ethernet.ts";
 import { TCP, TCP_FLAG } from "../packet/l4.ts";
@@ -30,6 +29,7 @@ import {
   type TnlPushAction,
   type UserspaceAction,
 } from "./execute.ts";
+import { EMC_NEXT } from "./exact-match-cache.ts";
 import { FlowCache } from "./flow-cache.ts";
 import type { Megaflow } from "./megaflow.ts";
 import { DpMeter, METERS_MAX, type MeterConfig } from "./meter.ts";
@@ -254,13 +254,16 @@ export class Datapath implements ExecuteEnv {
     this.miss(p, this.slab.copyOf(key), hash);
   }
 
-  /** A hash of the packet's 5-tuple, different at each depth of recirculation. */
+  /**
+   * A hash of the packet's 5-tuple, different at each depth of recirculation; the next depth's place
+   * in the cache lies beside that of this one.
+   */
   private packetHash(p: PacketBuf, key: FlowKey): number {
     if (!p.rssValid) {
       p.rssHash = flowRss(key);
       p.rssValid = true;
     }
-    return this.depth === 0 ? p.rssHash : hashFinishInt(p.rssHash, this.depth);
+    return p.rssHash ^ Math.imul(this.depth, EMC_NEXT);
   }
 
   private hit(p: PacketBuf, flow: Megaflow, tcpFlags: number): void {
@@ -357,8 +360,8 @@ export class Datapath implements ExecuteEnv {
 
   output(batch: PacketBatch, portNo: number): void {
     const port = this.ports.get(portNo);
-    // A tunnel takes packets by tunnelPush() alone.
-    if (port === undefined || port.tunnel !== null) {
+    // A tunnel takes packets by tunnelPush() alone, unless a cable hangs at it as in a kernel.
+    if (port === undefined || (port.tunnel !== null && port.netdev === null)) {
       this.counters.inc("datapath_drop_invalid_port", batch.packets.length);
       return;
     }

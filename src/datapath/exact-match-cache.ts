@@ -19,6 +19,8 @@ export const EMC_ENTRIES = 8192;
 /** Probes of the exact-match cache (ovs: EM_FLOW_HASH_SEGS). */
 const PROBES = 2;
 const PROBE_SHIFT = 13;
+/** Two hashes that differ by this have neighbouring places, for both probes. */
+export const EMC_NEXT = 1 | (1 << PROBE_SHIFT);
 /** Words of the tunnel slots; without an address all of them are 0. */
 const TUNNEL_WORDS = K.metadata.word;
 const TUN_DST = K.tun_dst.word;

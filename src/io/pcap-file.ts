@@ -17,7 +17,7 @@ import {
 } from "../packet/pcap-write.ts";
 
 /** Bytes read or collected at a time. */
-export const PCAP_CHUNK_BYTES = 64 * 1024;
+export const PCAP_CHUNK_BYTES = 256 * 1024;
 
 export class PcapReader {
   /** Size of the file, for progress; 0 for pipes. */
@@ -26,7 +26,6 @@ export class PcapReader {
   private readonly fd: number;
   private readonly path: string;
   private readonly decoder = new PcapDecoder();
-  private readonly chunk = new Uint8Array(PCAP_CHUNK_BYTES);
   private failure: ParseError | null = null;
 
   /** Throws what node:fs throws if the file cannot be opened. */
@@ -46,12 +45,13 @@ export class PcapReader {
       if (r === "error" || this.failure !== null) {
         return this.stop();
       }
-      const n = readSync(this.fd, this.chunk, 0, this.chunk.length, null);
+      const n = this.decoder.fill(PCAP_CHUNK_BYTES, (to, at) =>
+        readSync(this.fd, to, at, PCAP_CHUNK_BYTES, null),
+      );
       if (n === 0) {
         return this.decoder.finish() ? null : this.stop();
       }
       this.readBytes += n;
-      this.decoder.push(this.chunk.subarray(0, n));
     }
   }
 

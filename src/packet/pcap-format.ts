@@ -5,7 +5,7 @@
 // or wrong file ends with an error that says at which byte.
 // References: draft-ietf-opsawg-pcap, draft-ietf-opsawg-pcapng; ovs: lib/pcap-file.c.
 
-import { decodeUtf8, getU16, getU32 } from "../lib/bytes.ts";
+import { decodeUtf8, getU32 } from "../lib/bytes.ts";
 import type { ParseError } from "../lib/errors.ts";
 
 /** Longest packet that a record may hold (libpcap's MAXIMUM_SNAPLEN). */
@@ -91,9 +91,20 @@ export class PcapDecoder {
 
   /** Adds bytes of the file. Call only after next() has given "more". */
   push(chunk: Uint8Array): void {
+    this.fill(chunk.length, (to, at) => {
+      to.set(chunk, at);
+      return chunk.length;
+    });
+  }
+
+  /**
+   * Like push() without an array in between: `read` puts up to so many bytes into `to`, from `at` on,
+   * and answers how many they were, which is what this answers.
+   */
+  fill(bytes: number, read: (to: Uint8Array, at: number) => number): number {
     const left = this.end - this.at;
-    if (left + chunk.length > this.buf.length) {
-      const bigger = new Uint8Array(Math.max(left + chunk.length, 2 * this.buf.length));
+    if (left + bytes > this.buf.length) {
+      const bigger = new Uint8Array(Math.max(left + bytes, 2 * this.buf.length));
       bigger.set(this.buf.subarray(this.at, this.end));
       this.buf = bigger;
       this.view = new DataView(bigger.buffer);
@@ -102,8 +113,9 @@ export class PcapDecoder {
     }
     this.base += this.at;
     this.at = 0;
-    this.buf.set(chunk, left);
-    this.end = left + chunk.length;
+    const n = read(this.buf, left);
+    this.end = left + n;
+    return n;
   }
 
   /** The next record into `record`; "more" asks for push(), or for finish() at the file's end. */
@@ -163,14 +175,11 @@ export class PcapDecoder {
   }
 
   private u32(ofs: number): number {
-    const b = this.buf;
-    const o = this.at + ofs;
-    return this.little ? swap32(getU32(b, o)) : getU32(b, o);
+    return this.view.getUint32(this.at + ofs, this.little);
   }
 
   private u16(ofs: number): number {
-    const v = getU16(this.buf, this.at + ofs);
-    return this.little ? ((v & 0xff) << 8) | (v >>> 8) : v;
+    return this.view.getUint16(this.at + ofs, this.little);
   }
 
   private readNext(): "record" | "more" | "error" | "again" {
