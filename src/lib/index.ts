@@ -9,4 +9,5 @@ export * from "./errors.ts";
 export * from "./hash.ts";
 export * from "./number.ts";
 export * from "./scan.ts";
+export * from "./log-rate-limit.ts";
 export * from "./vlog.ts";

@@ -6,6 +6,8 @@
 // References: ovs: lib/vlog.c; the module names are those of `ovs-appctl vlog/list`.
 
 import type { Clock } from "./env.ts";
+import { LogRateLimit, type RateLimit } from "./log-rate-limit.ts";
+import { parseLogSpec } from "./log-spec.ts";
 
 /** Levels from the gravest; "off" shows nothing. */
 export const LOG_LEVELS = ["off", "emer", "err", "warn", "info", "dbg"] as const;
@@ -148,46 +150,6 @@ export const LOG_MODULES = [
 ] as const;
 /** Modules of the daemon, and those that only a tool has. */
 export type LogModule = (typeof LOG_MODULES)[number] | "db_ctl_base" | "ofctl" | "vsctl";
-
-/** Tokens that one message costs in a rate limit; a limit gains RATE tokens a millisecond. */
-const MSG_TOKENS = 60_000;
-
-/** At most `rate` messages a minute with bursts of `burst`, for messages of one place. */
-export class LogRateLimit {
-  readonly rate: number;
-  readonly burst: number;
-  tokens = 0;
-  lastFillMs = Number.NEGATIVE_INFINITY;
-  dropped = 0;
-  firstDroppedS = 0;
-  lastDroppedS = 0;
-
-  constructor(rate: number, burst: number) {
-    this.rate = rate;
-    this.burst = burst * MSG_TOKENS;
-  }
-
-  /** True if a message may pass now. */
-  withdraw(nowMs: number): boolean {
-    if (this.tokens < MSG_TOKENS && nowMs > this.lastFillMs) {
-      const elapsed = nowMs - this.lastFillMs;
-      this.tokens = Math.min(this.burst, this.tokens + elapsed * this.rate);
-      this.lastFillMs = nowMs;
-    }
-    if (this.tokens < MSG_TOKENS) {
-      return false;
-    }
-    this.tokens -= MSG_TOKENS;
-    return true;
-  }
-}
-
-/** A limit by its name, with what it is made of when it is first used. */
-export interface RateLimit {
-  readonly name: string;
-  readonly rate: number;
-  readonly burst: number;
-}
 
 interface ModuleState {
   readonly levels: Record<LogDestination, LogLevel>;
@@ -500,75 +462,6 @@ export class Vlog {
     });
     return head + rule + rows.join("");
   }
-}
-
-/** What an argument of vlog/set or of a tool's option -v asks for. */
-type LogSpec =
-  | { readonly destinations: readonly LogDestination[]; readonly pattern: string }
-  | { readonly facility: string }
-  | {
-      readonly module: string | undefined;
-      readonly destination: LogDestination | undefined;
-      readonly level: LogLevel;
-    };
-
-const FACILITIES =
-  /^(?:auth|authpriv|clock|cron|daemon|ftp|kern|lpr|mail|news|syslog|user|uucp|local[0-7])$/i;
-
-/** Reads such an argument; a text says why it makes no sense for a program with these modules. */
-export function parseLogSpec(text: string, modules: readonly string[]): LogSpec | string {
-  const special = /^[ ,:\t]*(PATTERN|FACILITY)(?:[ ,:\t]|$)(.*)/is.exec(text);
-  if (special !== null) {
-    const rest = special[2] ?? "";
-    return special[1]?.toUpperCase() === "PATTERN"
-      ? parsePattern(rest)
-      : FACILITIES.test(rest)
-        ? { facility: rest }
-        : "invalid facility";
-  }
-  let module: string | undefined;
-  let level: LogLevel | undefined;
-  let destination: LogDestination | undefined;
-  for (const word of text.split(/[ ,:\t]+/).filter((w) => w !== "")) {
-    const lower = word.toLowerCase();
-    const asDestination = LOG_DESTINATIONS.find((d) => d === lower);
-    const asLevel = LOG_LEVELS.find((l) => l === lower);
-    const asModule = modules.find((m) => m === lower.replaceAll("-", "_"));
-    if (lower === "any") {
-      continue;
-    }
-    if (asDestination !== undefined) {
-      if (destination !== undefined) {
-        return "cannot specify multiple destinations";
-      }
-      destination = asDestination;
-    } else if (asLevel !== undefined) {
-      if (level !== undefined) {
-        return "cannot specify multiple levels";
-      }
-      level = asLevel;
-    } else if (asModule !== undefined) {
-      if (module !== undefined) {
-        return "cannot specify multiple modules";
-      }
-      module = asModule;
-    } else {
-      return `no destination, level, or module "${word}"`;
-    }
-  }
-  return { module, destination, level: level ?? "dbg" };
-}
-
-function parsePattern(rest: string): LogSpec | string {
-  const [, destination, pattern = ""] = /^[ ,:\t]*([^ ,:\t]+)[ ,:\t]?(.*)$/s.exec(rest) ?? [];
-  if (destination === undefined) {
-    return "missing destination";
-  }
-  const lower = destination.toLowerCase();
-  const destinations = LOG_DESTINATIONS.filter((d) => lower === "any" || d === lower);
-  return destinations.length === 0
-    ? `unknown destination "${destination}"`
-    : { destinations, pattern };
 }
 
 /** A time in UTC by the letters of strftime() that log patterns use; `#` are milliseconds. */

@@ -4,7 +4,8 @@
 // vSwitch, of which each file of its sources has one, named here by the module. References: ovs: VLOG_RATE_LIMIT_INIT in lib/ofp-*.c, lib/nx-match.c.
 
 import type { LogSink } from "../flow/ofp-port.ts";
-import { LOG_MODULES, type LogLevel, type RateLimit, type Vlog } from "../lib/vlog.ts";
+import { LOG_MODULES, type LogLevel, type Vlog } from "../lib/vlog.ts";
+import type { RateLimit } from "../lib/log-rate-limit.ts";
 
 const LEVELS: Readonly<Record<string, LogLevel>> = { ERR: "err", WARN: "warn", INFO: "info" };
 

@@ -10,6 +10,7 @@ export * from "./match-text.ts";
 export * from "./messages/errors.ts";
 export * from "./messages/print.ts";
 export * from "./messages/raw.ts";
+export * from "./messages/raw-table.ts";
 export type { Ofproto } from "./ofproto.ts";
 export { traceToJson, TRACE_JSON_VERSION } from "./trace-json.ts";
 export type * from "./trace-json.ts";

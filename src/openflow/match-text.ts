@@ -11,24 +11,16 @@ import {
   formatFlags,
   formatFlagsMasked,
   TCP_FLAG_NAMES,
-  TUN_FLAG_NAMES,
-  TUN_FLAGS,
 } from "../flow/flag-text.ts";
 import { isIpAny, NW_FRAG, VLAN } from "../flow/flow-is.ts";
-import { TUN_METADATA_COUNT } from "../flow/fields.ts";
-import { type FlowKey, get, isZero, K, type Slot } from "../flow/flow-key.ts";
-import {
-  hasDefaultPacketType,
-  type Match,
-  OFP_DEFAULT_PRIORITY,
-  tunMdLocOf,
-} from "../flow/match.ts";
+import { get, isZero, K } from "../flow/flow-key.ts";
+import { hasDefaultPacketType, type Match, OFP_DEFAULT_PRIORITY } from "../flow/match.ts";
 import { formatPort, type NameMap } from "../flow/ofp-port.ts";
 import { REG_COUNT } from "../flow/slots.ts";
-import { readTunMd, tunMdPresent } from "../flow/tun-metadata.ts";
-import { formatIpv4Masked, formatIpv6Masked, formatMacMasked } from "../lib/address.ts";
+import { formatAltHex, formatHexPadded } from "../lib/number.ts";
 import type { FormatContext } from "./actions/types.ts";
-import { formatAltHex, formatAltHex64, formatHexPadded } from "../lib/number.ts";
+import { Parts } from "./match-parts.ts";
+import { formatTunnel } from "./match-text-tunnel.ts";
 
 const DL_TYPE = {
   ip: 0x0800,
@@ -44,105 +36,6 @@ const OFPHTN_ETHERTYPE = 1;
 const IP_DSCP_MASK = 0xfc;
 const IP_ECN_MASK = 0x03;
 const NSH_M_TYPE1 = 1;
-
-/** The growing list of "name=value" parts of one match. */
-class Parts {
-  readonly out: string[] = [];
-  readonly flow: FlowKey;
-  readonly wc: FlowKey;
-
-  constructor(m: Pick<Match, "flow" | "wc">) {
-    this.flow = m.flow;
-    this.wc = m.wc;
-  }
-
-  add(text: string): void {
-    this.out.push(text);
-  }
-
-  /** %#x, masks too. */
-  hex32(name: string, slot: Slot): void {
-    const mask = this.wc[slot.word] as number;
-    if (mask !== 0) {
-      const tail = mask === 0xffffffff ? "" : `/${formatAltHex(mask)}`;
-      this.add(`${name}=${formatAltHex(this.flow[slot.word] as number)}${tail}`);
-    }
-  }
-
-  hex64(name: string, slot: Slot): void {
-    const hi = this.wc[slot.word] as number;
-    const lo = this.wc[slot.word + 1] as number;
-    if ((hi | lo) !== 0) {
-      const value = formatAltHex64(
-        this.flow[slot.word] as number,
-        this.flow[slot.word + 1] as number,
-      );
-      const exact = hi === 0xffffffff && lo === 0xffffffff;
-      this.add(`${name}=${value}${exact ? "" : `/${formatAltHex64(hi, lo)}`}`);
-    }
-  }
-
-  /** Decimal, or hex with a partial mask. */
-  dec16(name: string, slot: Slot): void {
-    const mask = get(this.wc, slot);
-    if (mask !== 0) {
-      const v = get(this.flow, slot);
-      const text = mask === 0xffff ? String(v) : `0x${v.toString(16)}/0x${mask.toString(16)}`;
-      this.add(`${name}=${text}`);
-    }
-  }
-
-  dec8(name: string, value: number, mask: number): void {
-    if (mask !== 0) {
-      const text =
-        mask === 0xff ? String(value) : `${formatHexPadded(value, 2)}/${formatHexPadded(mask, 2)}`;
-      this.add(`${name}=${text}`);
-    }
-  }
-
-  /** Decimal, or eight hex digits with a partial mask. */
-  dec32(name: string, slot: Slot): void {
-    const mask = this.wc[slot.word] as number;
-    const v = this.flow[slot.word] as number;
-    if (mask !== 0) {
-      const text =
-        mask === 0xffffffff ? String(v) : `${formatHexPadded(v, 8)}/${formatHexPadded(mask, 8)}`;
-      this.add(`${name}=${text}`);
-    }
-  }
-
-  /** 0x and hex digits, zero as 0x0. */
-  plainHex32(name: string, value: number, mask: number): void {
-    if (mask !== 0) {
-      const v = formatHexPadded(value, 1);
-      const text = mask === 0xffffffff ? v : `${v}/${formatHexPadded(mask, 1)}`;
-      this.add(`${name}=${text}`);
-    }
-  }
-
-  mac(name: string, slot: Slot): void {
-    const w = slot.word;
-    const hi = this.wc[w] as number;
-    const lo = this.wc[w + 1] as number;
-    if ((hi | lo) !== 0) {
-      const v = formatMacMasked(this.flow[w] as number, this.flow[w + 1] as number, hi, lo);
-      this.add(`${name}=${v}`);
-    }
-  }
-
-  ipv4(name: string, slot: Slot): void {
-    const mask = this.wc[slot.word] as number;
-    if (mask !== 0) {
-      this.add(`${name}=${formatIpv4Masked(this.flow[slot.word] as number, mask)}`);
-    }
-  }
-
-  ipv6(name: string, slot: Slot): void {
-    if (!isZero(this.wc, slot)) {
-      this.add(`${name}=${formatIpv6Masked(this.flow, this.wc, slot.word)}`);
-    }
-  }
-}
 
 const REGS = Array.from({ length: REG_COUNT }, (_, i) => `reg${i}`);
 
@@ -294,100 +187,6 @@ function formatKeyword(p: Parts, dlType: number): { type: boolean; proto: boolea
   }
   p.add(word);
   return { type: true, proto: false };
-}
-
-function formatTunnel(p: Parts, m: Match): void {
-  const { flow, wc } = p;
-  p.hex64("tun_id", K.tun_id);
-  p.ipv4("tun_src", K.tun_src);
-  p.ipv4("tun_dst", K.tun_dst);
-  p.ipv6("tun_ipv6_src", K.tun_ipv6_src);
-  p.ipv6("tun_ipv6_dst", K.tun_ipv6_dst);
-  p.dec16("tun_gbp_id", K.tun_gbp_id);
-  if (get(wc, K.tun_gbp_flags) !== 0) {
-    p.add(`tun_gbp_flags=${formatAltHex(get(flow, K.tun_gbp_flags))}`);
-  }
-  if (get(wc, K.tun_tos) !== 0) {
-    p.add(`tun_tos=${get(flow, K.tun_tos).toString(16)}`);
-  }
-  if (get(wc, K.tun_ttl) !== 0) {
-    p.add(`tun_ttl=${get(flow, K.tun_ttl)}`);
-  }
-  formatErspan(p);
-  if (get(wc, K.tun_gtpu_flags) !== 0) {
-    p.add(`gtpu_flags=${formatAltHex(get(flow, K.tun_gtpu_flags))}`);
-  }
-  if (get(wc, K.tun_gtpu_msgtype) !== 0) {
-    p.add(`gtpu_msgtype=${get(flow, K.tun_gtpu_msgtype)}`);
-  }
-  const flagsMask = get(wc, K.tun_flags) & TUN_FLAGS.MASK;
-  if (flagsMask !== 0) {
-    const flags = get(flow, K.tun_flags) & TUN_FLAGS.MASK;
-    const text = formatFlagsMasked(TUN_FLAG_NAMES, flags, flagsMask, TUN_FLAGS.MASK);
-    p.add(`tun_flags=${text}`);
-  }
-  if (!isZero(wc, K.tun_md_present)) {
-    formatTunMetadata(p, m);
-  }
-}
-
-function formatErspan(p: Parts): void {
-  const { flow, wc } = p;
-  const ver = get(flow, K.tun_erspan_ver);
-  if (get(wc, K.tun_erspan_ver) !== 0) {
-    p.add(`tun_erspan_ver=${ver}`);
-  }
-  if (get(wc, K.tun_erspan_idx) !== 0 && ver === 1) {
-    p.add(`tun_erspan_idx=${formatAltHex(get(flow, K.tun_erspan_idx))}`);
-  }
-  if (get(wc, K.tun_erspan_dir) !== 0 && ver === 2) {
-    p.add(`tun_erspan_dir=${get(flow, K.tun_erspan_dir)}`);
-  }
-  if (get(wc, K.tun_erspan_hwid) !== 0 && ver === 2) {
-    p.add(`tun_erspan_hwid=${formatAltHex(get(flow, K.tun_erspan_hwid))}`);
-  }
-}
-
-function bytesHex(b: Uint8Array): string {
-  let i = 0;
-  while (i < b.length && b[i] === 0) {
-    i++;
-  }
-  if (i === b.length) {
-    return "0";
-  }
-  let s = `0x${(b[i] as number).toString(16)}`;
-  for (i++; i < b.length; i++) {
-    s += (b[i] as number).toString(16).padStart(2, "0");
-  }
-  return s;
-}
-
-function formatTunMetadata(p: Parts, m: Match): void {
-  if (m.tab === null && m.tunMd === null) {
-    return;
-  }
-  for (let i = 0; i < TUN_METADATA_COUNT; i++) {
-    if (!tunMdPresent(p.wc, i)) {
-      continue;
-    }
-    const place = tunMdLocOf(m, i);
-    if (place === null) {
-      continue;
-    }
-    if (!tunMdPresent(p.flow, i)) {
-      p.add(`tun_metadata${i}=NP`);
-      continue;
-    }
-    const mask = readTunMd(p.wc, place.loc);
-    if (place.masked && mask.every((b) => b === 0)) {
-      p.add(`tun_metadata${i}`);
-      continue;
-    }
-    const exact = mask.every((b) => b === 0xff);
-    const value = bytesHex(readTunMd(p.flow, place.loc));
-    p.add(`tun_metadata${i}=${value}${exact ? "" : `/${bytesHex(mask)}`}`);
-  }
 }
 
 const TCIS = [

@@ -36,7 +36,8 @@ import {
   decodeQueueStatsRequest,
   startQueueConfigReply,
 } from "./messages/queue.ts";
-import type { Msg, MsgType } from "./messages/raw.ts";
+import type { Msg } from "./messages/raw.ts";
+import type { MsgType } from "./messages/raw-table.ts";
 import { encodeDescReply, encodeFeatures, encodeGetConfigReply } from "./messages/switch.ts";
 import { appendTableDesc } from "./messages/table.ts";
 import { decodeTableFeatures } from "./messages/table-features.ts";

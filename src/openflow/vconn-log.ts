@@ -3,7 +3,8 @@
 //
 // ovs: lib/vconn.c do_send, do_recv, vcs_recv_hello; ofp_print at verbosity 1.
 
-import type { RateLimit, Vlog } from "../lib/vlog.ts";
+import type { Vlog } from "../lib/vlog.ts";
+import type { RateLimit } from "../lib/log-rate-limit.ts";
 import { encodeHello } from "./messages/hello.ts";
 import { ofpPrint } from "./messages/print.ts";
 import { formatVersionBitmap, type VersionBitmap } from "./messages/version.ts";

@@ -14,7 +14,7 @@
 import type { OdpAction } from "../datapath/odp-action.ts";
 import { type FlowKey, K, set } from "../flow/flow-key.ts";
 import { OFPP } from "../flow/ofp-port.ts";
-import type { RateLimit } from "../lib/vlog.ts";
+import type { RateLimit } from "../lib/log-rate-limit.ts";
 import type { PacketBuf } from "../packet/packet.ts";
 import type { Action, ActionOf } from "./actions/types.ts";
 import { formatFlow } from "./flow-format.ts";

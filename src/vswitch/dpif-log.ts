@@ -10,7 +10,7 @@ import type { Megaflow } from "../datapath/megaflow.ts";
 import type { OdpAction } from "../datapath/odp-action.ts";
 import { formatOdpActions } from "../datapath/odp-text-actions.ts";
 import { clear, type FlowKey, getU, K } from "../flow/flow-key.ts";
-import type { RateLimit } from "../lib/vlog.ts";
+import type { RateLimit } from "../lib/log-rate-limit.ts";
 import { formatMatch } from "../openflow/match-text.ts";
 import { formatPacket } from "../openflow/messages/packet-text.ts";
 import type { PacketBuf } from "../packet/packet.ts";

@@ -6,7 +6,8 @@
 // accept.
 
 import type { Clock } from "../lib/env.ts";
-import { LOG_MODULES, type LogModule, parseLogSpec, Vlog } from "../lib/vlog.ts";
+import { LOG_MODULES, type LogModule, Vlog } from "../lib/vlog.ts";
+import { parseLogSpec } from "../lib/log-spec.ts";
 import type { Tool } from "./command.ts";
 import type { ParsedOpt } from "./getopt.ts";
 

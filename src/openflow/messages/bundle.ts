@@ -8,15 +8,8 @@ import type { TextContext } from "../match-parse.ts";
 import { type Decoded, isErr } from "./errors.ts";
 import { parseGroupMod } from "./group-parse.ts";
 import { parsePacketOut } from "./packet-out.ts";
-import {
-  finishMsg,
-  type Msg,
-  type MsgType,
-  msgTypeName,
-  OFP_HEADER,
-  pullMsg,
-  startMsg,
-} from "./raw.ts";
+import { finishMsg, type Msg, OFP_HEADER, pullMsg, startMsg } from "./raw.ts";
+import { type MsgType, msgTypeName } from "./raw-table.ts";
 import { altHex, formatBits } from "./text.ts";
 import { type BundleAdd, type BundleCtrl, type BundleMsg, OFPBF } from "./types-switch.ts";
 

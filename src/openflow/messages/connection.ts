@@ -10,7 +10,8 @@ import { formatPacketInReason, OFPR } from "../packet-in-reason.ts";
 import { REMOVED } from "../rule.ts";
 import { type Decoded, isErr, type OfpErr } from "./errors.ts";
 import { propU32, pullProp, putPropU32, unknownProp } from "./property.ts";
-import { finishMsg, type Msg, type RawName, startMsg } from "./raw.ts";
+import { finishMsg, type Msg, startMsg } from "./raw.ts";
+import type { RawName } from "./raw-table.ts";
 import { formatRemovedReason } from "./reasons.ts";
 import { PACKET_IN_FORMAT, U64_MAX } from "./types-flow.ts";
 import {

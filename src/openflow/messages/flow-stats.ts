@@ -36,10 +36,10 @@ import {
   headerBytesOf,
   type Msg,
   OFP_MSG_BYTES_MAX,
-  type RawName,
   replyRaw,
   startMsg,
 } from "./raw.ts";
+import type { RawName } from "./raw-table.ts";
 import {
   type AggregateStats,
   DEFAULT_PRIORITY,

@@ -3,7 +3,8 @@
 import { Cursor, getU32, type Writer } from "../../lib/bytes.ts";
 import { type Decoded, isErr } from "./errors.ts";
 import type { Multipart } from "./multipart.ts";
-import { finishMsg, type Msg, type RawName, startMsg } from "./raw.ts";
+import { finishMsg, type Msg, startMsg } from "./raw.ts";
+import type { RawName } from "./raw-table.ts";
 import {
   type MeterBand,
   type MeterBandStats,

@@ -35,7 +35,8 @@ import { type Decoded, isErr, type OfpErr } from "./errors.ts";
 import { pullOfp11Match } from "./match-wire.ts";
 import { Multipart } from "./multipart.ts";
 import { type NameMaps, OFPG } from "./names.ts";
-import { finishMsg, type Msg, OFP_MSG_BYTES_MAX, type RawName, startMsg } from "./raw.ts";
+import { finishMsg, type Msg, OFP_MSG_BYTES_MAX, startMsg } from "./raw.ts";
+import type { RawName } from "./raw-table.ts";
 import { formatRemovedReason } from "./reasons.ts";
 import { altHex, formatBits, hex } from "./text.ts";
 import {

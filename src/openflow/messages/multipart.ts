@@ -20,11 +20,11 @@ import {
   OFP_MSG_BYTES_MAX,
   OFPSF_REPLY_MORE,
   pullMsg,
-  type RawName,
   replyRaw,
   setMultipartFlags,
   startMsg,
 } from "./raw.ts";
+import type { RawName } from "./raw-table.ts";
 
 /** How long parts of a request wait for the next part. */
 export const MULTIPART_TIMEOUT_MS = 1000;

@@ -15,7 +15,8 @@ import {
 import { Cursor, decodeUtf8, getU32, type Writer } from "../../lib/bytes.ts";
 import { type Decoded, isErr, type OfpErr } from "./errors.ts";
 import { type Property, propU32, pullProp, unknownProp } from "./property.ts";
-import { finishMsg, type Msg, type RawName, startMsg } from "./raw.ts";
+import { finishMsg, type Msg, startMsg } from "./raw.ts";
+import type { RawName } from "./raw-table.ts";
 import { formatBits, macText, type Text } from "./text.ts";
 import {
   NETDEV_F,

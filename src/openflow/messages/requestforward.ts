@@ -8,7 +8,8 @@ import { formatGroupMod } from "./group-text.ts";
 import { decodeMeterMod, encodeMeterMod } from "./meter.ts";
 import { formatMeterMod } from "./meter-text.ts";
 import type { NameMaps } from "./names.ts";
-import { finishMsg, type Msg, OFP_HEADER, pullMsg, type RawName, startMsg } from "./raw.ts";
+import { finishMsg, type Msg, OFP_HEADER, pullMsg, startMsg } from "./raw.ts";
+import type { RawName } from "./raw-table.ts";
 import { OFPRFR, type RequestForward } from "./types-switch.ts";
 
 function rawOf(version: number): RawName {

@@ -5,7 +5,8 @@ import { Cursor, decodeUtf8, getU16 } from "../../lib/bytes.ts";
 import { actionBitmapFromOpenflow, actionBitmapToOpenflow } from "../actions/codec.ts";
 import type { Decoded } from "./errors.ts";
 import { pullPhyPorts, putPhyPort } from "./port.ts";
-import { finishMsg, type Msg, OFP_MSG_BYTES_MAX, type RawName, startMsg } from "./raw.ts";
+import { finishMsg, type Msg, OFP_MSG_BYTES_MAX, startMsg } from "./raw.ts";
+import type { RawName } from "./raw-table.ts";
 import { formatBits } from "./text.ts";
 import {
   CAPABILITY,

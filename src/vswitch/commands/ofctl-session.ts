@@ -21,7 +21,8 @@ import { NameTable, type NameMaps } from "../../openflow/messages/names.ts";
 import { encodePortDescRequest, pullPhyPorts } from "../../openflow/messages/port.ts";
 import { ofpPrint } from "../../openflow/messages/print.ts";
 import { hexDump } from "../../openflow/messages/text.ts";
-import { type Msg, OFP_HEADER, pullMsg, type RawName } from "../../openflow/messages/raw.ts";
+import { type Msg, OFP_HEADER, pullMsg } from "../../openflow/messages/raw.ts";
+import type { RawName } from "../../openflow/messages/raw-table.ts";
 import {
   decodeFeaturesAndPorts,
   encodeEmpty,

@@ -5,166 +5,35 @@
 // wait for. References: ovs: utilities/ovs-vsctl.c main, parse_options, do_vsctl; lib/db-ctl-base.c
 // parse_command.
 
-import { hashString } from "../../lib/hash.ts";
-import { OvsMap } from "../../lib/hmap.ts";
-import { formatJson } from "../../ovsdb/json.ts";
-import { DbError } from "../../ovsdb/db-error.ts";
+import type { Vlog } from "../../lib/vlog.ts";
 import { setDatum } from "../../ovsdb/datum.ts";
-import {
-  CELL_FORMATS,
-  DEFAULT_STYLE,
-  formatTable,
-  TABLE_FORMATS,
-  type TableStyle,
-  type TextTable,
-} from "../../ovsdb/text-table.ts";
+import { DbError } from "../../ovsdb/db-error.ts";
+import { formatJson } from "../../ovsdb/json.ts";
+import { DEFAULT_STYLE, formatTable, type TextTable } from "../../ovsdb/text-table.ts";
 import { Transaction } from "../../ovsdb/transaction.ts";
 import type { Uuid } from "../../ovsdb/uuid.ts";
-import { type Command, type CommandContext, fatal, ok, type Reply } from "../command.ts";
-import type { Vlog } from "../../lib/vlog.ts";
-import { getoptLong, type OptSpec, type ParsedOpt } from "../getopt.ts";
-import { SSL_OPTIONS, VLOG_OPTIONS } from "../ofctl-options.ts";
+import { type Command, type CommandContext, fatal, type Reply } from "../command.ts";
+import { getoptLong } from "../getopt.ts";
 import { areQuiet } from "../quiet-changes.ts";
 import { openToolLog, verbosityError } from "../tool-log.ts";
-import { OVS_VERSION, type VSwitch } from "../vswitch.ts";
-import { CONFIG_CTL_COMMANDS } from "./vsctl-config.ts";
+import type { VSwitch } from "../vswitch.ts";
 import {
   type CtlCommand,
   type CtlContext,
   die,
   escapeArgs,
-  rowIdHelp,
   Symbols,
   VsctlFatal,
 } from "./vsctl-core.ts";
-import { DB_CTL_COMMANDS } from "./vsctl-db.ts";
-import { PORT_CTL_COMMANDS } from "./vsctl-ports.ts";
-import { SHOW_CTL_COMMANDS } from "./vsctl-show.ts";
-
-const ME = "ovs-vsctl";
-
-const CTL_COMMANDS: readonly CtlCommand[] = [
-  ...PORT_CTL_COMMANDS,
-  ...CONFIG_CTL_COMMANDS,
-  ...SHOW_CTL_COMMANDS,
-  ...DB_CTL_COMMANDS,
-];
-
-const GLOBAL_OPTIONS: readonly OptSpec[] = [
-  { name: "db", arg: "required" },
-  { name: "no-syslog", arg: "none" },
-  { name: "no-wait", arg: "none" },
-  { name: "dry-run", arg: "none" },
-  { name: "oneline", arg: "none" },
-  { name: "timeout", arg: "required", short: "t" },
-  { name: "retry", arg: "none" },
-  { name: "help", arg: "none", short: "h" },
-  { name: "commands", arg: "none" },
-  { name: "options", arg: "none" },
-  { name: "leader-only", arg: "none" },
-  { name: "no-leader-only", arg: "none" },
-  { name: "shuffle-remotes", arg: "none" },
-  { name: "no-shuffle-remotes", arg: "none" },
-  { name: "version", arg: "none", short: "V" },
-  ...VLOG_OPTIONS,
-  { name: "format", arg: "required", short: "f" },
-  { name: "data", arg: "required", short: "d" },
-  { name: "no-headings", arg: "none" },
-  { name: "pretty", arg: "none" },
-  { name: "bare", arg: "none" },
-  { name: "max-column-width", arg: "required" },
-  ...SSL_OPTIONS,
-  { name: "bootstrap-ca-cert", arg: "required" },
-  { name: "peer-ca-cert", arg: "required" },
-];
-
-/** Options of all commands: they may stand before the first one. */
-const LOCAL_OPTIONS: readonly OptSpec[] = [
-  ...new Map(
-    CTL_COMMANDS.flatMap((c) => c.options.split(","))
-      .filter((o) => o !== "")
-      .map((o): [string, OptSpec] => {
-        const name = o.replace(/^--|[=?]$/g, "");
-        return [name, { name, arg: o.endsWith("=") ? "required" : "none" }];
-      }),
-  ).values(),
-];
-
-interface GlobalOptions {
-  wait: boolean;
-  dryRun: boolean;
-  oneline: boolean;
-  timeoutS: number | undefined;
-  /** Where the database is said to be. */
-  db: string | undefined;
-  style: TableStyle;
-  print: "help" | "commands" | "options" | "version" | undefined;
-  readonly local: Map<string, string | undefined>;
-  /** Arguments of -v, in order; a bare one is empty. */
-  readonly logSpecs: string[];
-}
-
-function oneOf<T extends string>(all: readonly T[], value: string, what: string): T {
-  return all.find((v) => v === value) ?? die(`unknown ${what} format "${value}"`);
-}
-
-function positive(text: string, what: string): number {
-  const n = /^\s*\+?\d+$/.test(text) ? Number(text) : 0;
-  return n > 0 ? n : die(`value ${text} on ${what} is invalid`);
-}
-
-function applyStyle(style: TableStyle, { name, arg = "" }: ParsedOpt): TableStyle {
-  switch (name) {
-    case "format":
-      return { ...style, format: oneOf(TABLE_FORMATS, arg, "output") };
-    case "data":
-      return { ...style, cells: oneOf(CELL_FORMATS, arg, "data") };
-    case "no-headings":
-      return { ...style, headings: false };
-    case "pretty":
-      return { ...style, pretty: true };
-    case "bare":
-      return { ...style, format: "list", cells: "bare", headings: false };
-    case "max-column-width":
-      return { ...style, maxColumnWidth: Number.parseInt(arg, 10) || 0 };
-    default:
-      return style;
-  }
-}
-
-function applyOption(o: GlobalOptions, opt: ParsedOpt): void {
-  const { name, arg } = opt;
-  o.style = applyStyle(o.style, opt);
-  switch (name) {
-    case "db":
-      o.db = arg;
-      return;
-    case "no-wait":
-      o.wait = false;
-      return;
-    case "dry-run":
-      o.dryRun = true;
-      return;
-    case "oneline":
-      o.oneline = true;
-      return;
-    case "timeout":
-      o.timeoutS = positive(arg ?? "", "-t or --timeout");
-      return;
-    case "verbose":
-      o.logSpecs.push(arg ?? "");
-      return;
-    case "help":
-    case "commands":
-    case "options":
-    case "version":
-      o.print ??= name;
-      return;
-  }
-  if (LOCAL_OPTIONS.some((s) => s.name === name)) {
-    o.local.set(`--${name}`, arg);
-  }
-}
+import { printed } from "./vsctl-help.ts";
+import {
+  ME,
+  CTL_COMMANDS,
+  type GlobalOptions,
+  applyOption,
+  GLOBAL_OPTIONS,
+  LOCAL_OPTIONS,
+} from "./vsctl-options.ts";
 
 /** One command of the line with its own options. */
 interface Call {
@@ -428,100 +297,6 @@ function commit(vs: VSwitch, txn: Transaction, root: Uuid, wait: boolean): void 
   if (changes.length > 0) {
     vs.reconfigure(areQuiet(changes));
   }
-}
-
-/**
- * Arguments as `--commands` prints them: each word with !, ?, + or * for how often it comes. Read
- * from the end, because a word is known to repeat by the dots behind it (ovs:
- * print_command_arguments).
- */
-function argumentMarks(usage: string): string {
-  let out = "";
-  let stack: boolean[] = [];
-  let repeated = false;
-  let wholeOptional = false;
-  for (let i = usage.length - 1; i >= 0; i--) {
-    const c = usage[i] ?? "";
-    const next = usage[i + 1];
-    switch (c) {
-      case "]":
-        stack = [next === undefined || next === " " || next === ".", ...stack];
-        break;
-      case "[":
-        wholeOptional = (i === 0 || usage[i - 1] === " ") && stack[0] === true;
-        out = (wholeOptional && repeated ? "*" : "?") + out;
-        stack = stack.slice(1);
-        break;
-      case " ":
-        out = ` ${wholeOptional ? "" : repeated ? "+" : "!"}${out}`;
-        repeated = false;
-        wholeOptional = false;
-        break;
-      case ".":
-        repeated = true;
-        break;
-      default:
-        out = c + out;
-    }
-  }
-  return usage === "" || usage.startsWith("[") ? out : (repeated ? "+" : "!") + out;
-}
-
-/** Commands in the order of OVS's hash map of them. */
-function hashedCommands(): CtlCommand[] {
-  const map = new OvsMap<string, CtlCommand>((name) => hashString(name));
-  for (const c of [
-    ...DB_CTL_COMMANDS,
-    ...SHOW_CTL_COMMANDS,
-    ...PORT_CTL_COMMANDS,
-    ...CONFIG_CTL_COMMANDS,
-  ]) {
-    map.set(c.name, c);
-  }
-  return [...map.values()];
-}
-
-function optionList(): string {
-  return GLOBAL_OPTIONS.map((s) => {
-    const arg = s.arg === "none" ? "" : "ARG";
-    const short = s.short === undefined ? "" : `-${s.short}${arg === "" ? "" : ` ${arg}`}\n`;
-    return `--${s.name}${arg === "" ? "" : `=${arg}`}\n${short}`;
-  }).join("");
-}
-
-function printed(what: NonNullable<GlobalOptions["print"]>, vs: VSwitch): Reply {
-  switch (what) {
-    case "version":
-      return ok(`${ME} (Open vSwitch) ${OVS_VERSION}\nDB Schema ${vs.db.schema.version}\n`);
-    case "options":
-      return ok(optionList());
-    case "commands":
-      return ok(
-        hashedCommands()
-          .map((c) => {
-            const options = c.options.split(",").filter((s) => s !== "");
-            return `${options.map((s) => `[${s}] `).join("")},${c.name},${argumentMarks(c.usage)}\n`;
-          })
-          .join(""),
-      );
-    case "help":
-      return ok(helpText(vs));
-  }
-}
-
-function helpText(vs: VSwitch): string {
-  const commands = CTL_COMMANDS.map((c) => {
-    const head = `${c.name} ${c.usage}`.trimEnd();
-    return `  ${head.padEnd(40)} ${c.doc}\n`;
-  });
-  const tables = [...vs.db.schema.tables.keys()].sort().map((t) => {
-    const by = rowIdHelp(t);
-    return `  ${t}: by UUID${by === undefined ? "" : `, ${by}`}\n`;
-  });
-  return (
-    `${ME}: ovs-vswitchd management utility\nusage: ${ME} [OPTIONS] COMMAND [ARG...]\n\n` +
-    `Commands:\n${commands.join("")}\nTables and how to name their rows:\n${tables.join("")}`
-  );
 }
 
 /** Why there is no database at a place that is not this switch's, or null. */

@@ -5,7 +5,8 @@ import { describe, expect, test } from "vitest";
 import { OF_VERSIONS } from "../../../src/flow/of-version.ts";
 import { isErr } from "../../../src/openflow/messages/errors.ts";
 import { ofpPrint } from "../../../src/openflow/messages/print.ts";
-import { pullMsg, RAW_MESSAGES, rawInfo, startMsg } from "../../../src/openflow/messages/raw.ts";
+import { pullMsg, startMsg } from "../../../src/openflow/messages/raw.ts";
+import { RAW_MESSAGES, rawInfo } from "../../../src/openflow/messages/raw-table.ts";
 import { readGoldenMessages } from "./golden.ts";
 import { reencode } from "./reencode.ts";
 

@@ -29,7 +29,8 @@ import { decodePacketOut, encodePacketOut } from "../../../src/openflow/messages
 import * as ports from "../../../src/openflow/messages/port.ts";
 import * as portStats from "../../../src/openflow/messages/port-stats.ts";
 import * as queues from "../../../src/openflow/messages/queue.ts";
-import { type Msg, type MsgType, setXid } from "../../../src/openflow/messages/raw.ts";
+import { type Msg, setXid } from "../../../src/openflow/messages/raw.ts";
+import type { MsgType } from "../../../src/openflow/messages/raw-table.ts";
 import {
   decodeRequestForward,
   encodeRequestForward,

@@ -6,7 +6,8 @@ import { describe, expect, test } from "vitest";
 import { OFP } from "../../../src/flow/of-version.ts";
 import { formatHex } from "../../../src/lib/bytes.ts";
 import { isErr } from "../../../src/openflow/messages/errors.ts";
-import { type Msg, OFP_HEADER, pullMsg, RAW_MESSAGES } from "../../../src/openflow/messages/raw.ts";
+import { type Msg, OFP_HEADER, pullMsg } from "../../../src/openflow/messages/raw.ts";
+import { RAW_MESSAGES } from "../../../src/openflow/messages/raw-table.ts";
 import { readGoldenMessages } from "./golden.ts";
 import { reencode } from "./reencode.ts";
 
