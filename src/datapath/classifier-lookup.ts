@@ -138,19 +138,20 @@ export class ClassifierLookup<T> {
     const { index } = this;
     const { cells, stamp } = index.tree;
     const { filter, shift } = index.table;
+    const nodes = NODES;
     let best = this.hardPriority;
     for (let i = 0; i < n && (priorities[i] as number) > best; i++) {
       const at = list[i] as number;
       const last = at + (cells[at] as number);
       let sum = 0;
       for (let stage = at; ; stage++) {
-        sum = sumAt(cells, stamp, cells[stage + NODES] as number, sum, key);
+        sum = sumAt(cells, stamp, cells[stage + nodes] as number, sum, key);
         const own = seeded(sum, stage);
         if (!mayHave(filter, shift, own)) {
           break;
         }
         if (stage === last) {
-          this.take(firstVisible(index.find(own, stage, key), version));
+          this.take(firstVisible(index.find(at, own, stage, key), version));
           best = this.hardPriority;
           break;
         }
@@ -197,6 +198,7 @@ export class ClassifierLookup<T> {
     const { tree, table } = index;
     const { cells, stamp } = tree;
     const { filter, shift } = table;
+    const nodes = NODES;
     for (let i = from; i < to && (priorities[i] as number) > this.hardPriority; i++) {
       const at = records[i] as number;
       const last = at + (cells[at] as number);
@@ -205,16 +207,16 @@ export class ClassifierLookup<T> {
       for (let stage = at; ; stage++) {
         if (((withTries >> (stage - at)) & 1) !== 0 && this.triesExclude(at, stage - at, key, wc)) {
           if (stage > at) {
-            tree.fold(cells[stage - 1 + NODES] as number, wc);
+            tree.fold(cells[stage - 1 + nodes] as number, wc);
           }
           break;
         }
-        const node = cells[stage + NODES] as number;
+        const node = cells[stage + nodes] as number;
         sum = sumAt(cells, stamp, node, sum, key);
         const own = seeded(sum, stage);
         const may = mayHave(filter, shift, own);
         if (stage === last) {
-          const rule = may ? firstVisible(index.find(own, stage, key), version) : null;
+          const rule = may ? firstVisible(index.find(at, own, stage, key), version) : null;
           if (rule === null && cells[at + PORTS] !== 0) {
             this.foldMissedPorts(at, node, key, wc);
             break;

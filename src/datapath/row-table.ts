@@ -18,13 +18,11 @@
 
 const FIRST_PLACES = 8;
 /** Bits of the filter for each place. */
-const FILTER_BITS = 8;
-/** An odd number near 2**32 divided by the golden ratio. */
-const OWNER_FACTOR = 0x9e3779b1;
+const FILTER_BITS = 16;
 
-/** A sum as its owner keeps it. */
+/** A sum as its owner keeps it. The factor is near 2**32 divided by the golden ratio. */
 export function seeded(sum: number, owner: number): number {
-  return (sum + Math.imul(owner, OWNER_FACTOR)) | 0;
+  return (sum + Math.imul(owner, 0x9e3779b1)) | 0;
 }
 
 /** False if the filter of a table says that there is no entry with a seeded sum. */
@@ -33,19 +31,24 @@ export function mayHave(filter: Int32Array, shift: number, sum: number): boolean
   return ((filter[bit >>> 5] as number) & (1 << (bit & 31))) !== 0;
 }
 
+// A place: the owner, the seeded sum, the number.
+const SUM = 1;
+const NUMBER = 2;
+const PLACE = 3;
+
 export class RowTable {
   /** Bit `sum >>> shift` is set if there may be an entry with the seeded sum. */
   filter = new Int32Array((FIRST_PLACES * FILTER_BITS) / 32);
   shift = 32 - Math.log2(FIRST_PLACES * FILTER_BITS);
-  numbers = new Int32Array(FIRST_PLACES);
-  private sums = new Int32Array(FIRST_PLACES);
-  private owners = new Int32Array(FIRST_PLACES);
+  private places = new Int32Array(FIRST_PLACES * PLACE);
+  /** The number of places less one. */
+  private mask = FIRST_PLACES - 1;
   private used = 0;
   /** Entries removed whose bits may still be in the filter. */
   private gone = 0;
 
   get bytes(): number {
-    return this.filter.byteLength + this.numbers.byteLength * 3;
+    return this.filter.byteLength + this.places.byteLength;
   }
 
   /** The place of an entry with a seeded sum and an owner, or -1. */
@@ -58,10 +61,15 @@ export class RowTable {
     return this.findFrom(place + 1, sum, owner);
   }
 
+  /** The number of the entry at a place. */
+  numberAt(place: number): number {
+    return this.places[place * PLACE + NUMBER] as number;
+  }
+
   /** Adds an entry. */
   insert(sum: number, owner: number, number: number): void {
-    if (2 * (this.used + 1) > this.owners.length) {
-      this.remake(2 * this.owners.length);
+    if (4 * (this.used + 1) > 3 * (this.mask + 1)) {
+      this.remake(2 * (this.mask + 1));
     }
     this.put(sum, owner, number);
   }
@@ -69,7 +77,7 @@ export class RowTable {
   /** Removes the entry with this number. */
   remove(sum: number, owner: number, number: number): void {
     let at = this.find(sum, owner);
-    while (at >= 0 && this.numbers[at] !== number) {
+    while (at >= 0 && this.numberAt(at) !== number) {
       at = this.findNext(at, sum, owner);
     }
     if (at >= 0) {
@@ -84,16 +92,16 @@ export class RowTable {
       this.insert(sum, owner, 1);
       return true;
     }
-    this.numbers[at] = (this.numbers[at] as number) + 1;
+    this.places[at * PLACE + NUMBER] = this.numberAt(at) + 1;
     return false;
   }
 
   /** Takes back one `count`; true if it was the last. */
   uncount(sum: number, owner: number): boolean {
     const at = this.find(sum, owner);
-    const left = at < 0 ? -1 : (this.numbers[at] as number) - 1;
+    const left = at < 0 ? -1 : this.numberAt(at) - 1;
     if (left > 0) {
-      this.numbers[at] = left;
+      this.places[at * PLACE + NUMBER] = left;
     } else if (left === 0) {
       this.close(at);
     }
@@ -101,25 +109,27 @@ export class RowTable {
   }
 
   private findFrom(from: number, sum: number, owner: number): number {
-    const { owners, sums } = this;
-    const mask = owners.length - 1;
-    for (let at = from & mask; owners[at] !== 0; at = (at + 1) & mask) {
-      if (sums[at] === sum && owners[at] === owner) {
+    const { places, mask } = this;
+    for (let at = from & mask; ; at = (at + 1) & mask) {
+      const there = places[at * 3] as number;
+      if (there === 0) {
+        return -1;
+      }
+      if (there === owner && places[at * 3 + 1] === sum) {
         return at;
       }
     }
-    return -1;
   }
 
   private put(sum: number, owner: number, number: number): void {
-    const mask = this.owners.length - 1;
+    const { places, mask } = this;
     let at = mix(sum) & mask;
-    while (this.owners[at] !== 0) {
+    while (places[at * PLACE] !== 0) {
       at = (at + 1) & mask;
     }
-    this.sums[at] = sum;
-    this.owners[at] = owner;
-    this.numbers[at] = number;
+    places[at * PLACE] = owner;
+    places[at * PLACE + SUM] = sum;
+    places[at * PLACE + NUMBER] = number;
     const bit = sum >>> this.shift;
     this.filter[bit >>> 5] = (this.filter[bit >>> 5] as number) | (1 << (bit & 31));
     this.used++;
@@ -127,37 +137,33 @@ export class RowTable {
 
   /** Frees a place and moves back what was displaced past it. */
   private close(place: number): void {
-    const { sums, owners, numbers } = this;
-    const mask = owners.length - 1;
+    const { places, mask } = this;
     let hole = place;
-    for (let at = (hole + 1) & mask; owners[at] !== 0; at = (at + 1) & mask) {
-      const home = mix(sums[at] as number) & mask;
+    for (let at = (hole + 1) & mask; places[at * PLACE] !== 0; at = (at + 1) & mask) {
+      const home = mix(places[at * PLACE + SUM] as number) & mask;
       if (((at - home) & mask) >= ((at - hole) & mask)) {
-        sums[hole] = sums[at] as number;
-        owners[hole] = owners[at] as number;
-        numbers[hole] = numbers[at] as number;
+        places.copyWithin(hole * PLACE, at * PLACE, (at + 1) * PLACE);
         hole = at;
       }
     }
-    owners[hole] = 0;
+    places[hole * PLACE] = 0;
     this.used--;
     if (++this.gone > this.used + FIRST_PLACES) {
-      this.remake(this.owners.length);
+      this.remake(mask + 1);
     }
   }
 
-  private remake(places: number): void {
-    const { sums, owners, numbers } = this;
-    this.sums = new Int32Array(places);
-    this.owners = new Int32Array(places);
-    this.numbers = new Int32Array(places);
-    this.filter = new Int32Array((places * FILTER_BITS) / 32);
-    this.shift = 32 - Math.log2(places * FILTER_BITS);
+  private remake(count: number): void {
+    const old = this.places;
+    this.places = new Int32Array(count * PLACE);
+    this.mask = count - 1;
+    this.filter = new Int32Array((count * FILTER_BITS) / 32);
+    this.shift = 32 - Math.log2(count * FILTER_BITS);
     this.used = 0;
     this.gone = 0;
-    for (let at = 0; at < owners.length; at++) {
-      if (owners[at] !== 0) {
-        this.put(sums[at] as number, owners[at] as number, numbers[at] as number);
+    for (let p = 0; p < old.length; p += PLACE) {
+      if (old[p] !== 0) {
+        this.put(old[p + SUM] as number, old[p] as number, old[p + NUMBER] as number);
       }
     }
   }

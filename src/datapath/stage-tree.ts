@@ -21,15 +21,14 @@ import type { MiniMask } from "../flow/minimatch.ts";
 import { STAGE_END } from "../flow/slots.ts";
 import { hashWord, multiplierOf } from "./mask-words.ts";
 
-/** The parent of the nodes of first stages. */
+/** The parent of the nodes of first stages; negative. */
 const ROOT = -1;
 const FIRST_CELLS = 64;
 // The cells of a node: stamp of the lookup that noted the sum, the sum, stamp of the lookup that noted
 // that its bits are in `wc`, its parent, the end of its cells; then three for each word: its index in
-// the key, its mask bits, its multiplier.
-const SUM = 1;
+// the key, its mask bits, its multiplier. (The loops of lookups have these numbers written out: V8
+// makes a constant of the module a load and a check each time.)
 const FOLDED = 2;
-const PARENT = 3;
 const END = 4;
 const WORDS = 5;
 const WORD = 3;
@@ -133,29 +132,25 @@ export class StageTree {
   /** Adds the bits of a node and of those above it to `wc`. */
   fold(leaf: number, wc: FlowKey): void {
     const { cells, stamp } = this;
-    for (let node = leaf; node !== ROOT && cells[node + FOLDED] !== stamp; ) {
-      cells[node + FOLDED] = stamp;
-      this.foldWords(node, wc);
-      node = cells[node + PARENT] as number;
+    for (let node = leaf; node >= 0 && cells[node + 2] !== stamp; ) {
+      cells[node + 2] = stamp;
+      const end = cells[node + 4] as number;
+      for (let p = node + 5; p < end; p += 3) {
+        const word = cells[p] as number;
+        wc[word] = (wc[word] as number) | (cells[p + 1] as number);
+      }
+      node = cells[node + 3] as number;
     }
   }
 
   /** The same, but of key word `without` only `bits`. */
   foldPartly(leaf: number, wc: FlowKey, without: number, bits: number): void {
-    if (this.cells[leaf + FOLDED] !== this.stamp) {
-      const kept = (wc[without] as number) | bits;
-      this.foldWords(leaf, wc);
-      wc[without] = kept;
-      this.fold(this.cells[leaf + PARENT] as number, wc);
-    }
-  }
-
-  private foldWords(node: number, wc: FlowKey): void {
     const { cells } = this;
-    const end = cells[node + END] as number;
-    for (let p = node + WORDS; p < end; p += WORD) {
-      const word = cells[p] as number;
-      wc[word] = (wc[word] as number) | (cells[p + 1] as number);
+    if (cells[leaf + FOLDED] !== this.stamp) {
+      const kept = (wc[without] as number) | bits;
+      this.fold(leaf, wc);
+      wc[without] = kept;
+      cells[leaf + FOLDED] = this.stamp - 1; // Not all of it.
     }
   }
 
@@ -192,16 +187,16 @@ export function sumAt(
   key: FlowKey,
 ): number {
   if (cells[node] === stamp) {
-    return cells[node + SUM] as number;
+    return cells[node + 1] as number;
   }
-  const end = cells[node + END] as number;
+  const end = cells[node + 4] as number;
   let sum = basis;
-  for (let p = node + WORDS; p < end; p += WORD) {
+  for (let p = node + 5; p < end; p += 3) {
     const value = (key[cells[p] as number] as number) & (cells[p + 1] as number);
     sum = (sum + Math.imul(value ^ (value >>> 16), cells[p + 2] as number)) | 0;
   }
   cells[node] = stamp;
-  cells[node + SUM] = sum;
+  cells[node + 1] = sum;
   return sum;
 }
 

@@ -127,6 +127,9 @@ export class SubtableGuide<T> {
 
   /** Counts a lookup; true if the guide serves it, building it when it is time. */
   use(order: PriorityVector<Subtable<T>>): boolean {
+    if (order.length < GUIDE_SUBTABLES_MIN) {
+      return false;
+    }
     if (order.generation === this.generation) {
       return 2 * this.excludable >= order.length;
     }
@@ -135,7 +138,7 @@ export class SubtableGuide<T> {
       this.seen = order.generation;
       this.lookups = 0;
     }
-    if (order.length < GUIDE_SUBTABLES_MIN || ++this.lookups <= STALE_LOOKUPS) {
+    if (++this.lookups <= STALE_LOOKUPS) {
       return false;
     }
     this.build(order.elements);

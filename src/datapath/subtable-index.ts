@@ -11,7 +11,7 @@
 // values of a row are those of its rule; they are not copied.
 
 import type { FlowKey } from "../flow/flow-key.ts";
-import { type MiniMask, miniMatchCovers } from "../flow/minimatch.ts";
+import type { MiniMask } from "../flow/minimatch.ts";
 import { K } from "../flow/slots.ts";
 import type { ClsRule } from "./classifier-rule.ts";
 import { RowTable, seeded } from "./row-table.ts";
@@ -86,17 +86,34 @@ export class SubtableIndex<T> {
   }
 
   /** The first rule of the row that a packet falls into, given its seeded sum, or null. */
-  find(sum: number, owner: number, key: FlowKey): ClsRule<T> | null {
+  find(at: number, sum: number, owner: number, key: FlowKey): ClsRule<T> | null {
     const { table } = this;
     let place = table.find(sum, owner);
     while (place >= 0) {
-      const head = this.heads[table.numbers[place] as number] as ClsRule<T>;
-      if (miniMatchCovers(head.match, key)) {
+      const head = this.heads[table.numberAt(place)] as ClsRule<T>;
+      if (this.agrees(at, owner, head.match.values, key)) {
         return head;
       }
       place = table.findNext(place, sum, owner);
     }
     return null;
+  }
+
+  /** True if a packet has these values under the mask of a record, whose last stage is `owner`. */
+  private agrees(at: number, owner: number, values: Uint32Array, key: FlowKey): boolean {
+    const { cells } = this.tree;
+    let i = 0;
+    for (let stage = at; stage <= owner; stage++) {
+      const node = cells[stage + 1] as number;
+      const end = cells[node + 4] as number;
+      for (let p = node + 5; p < end; p += 3) {
+        const diff = (key[cells[p] as number] as number) ^ (values[i++] as number);
+        if ((diff & (cells[p + 1] as number)) !== 0) {
+          return false;
+        }
+      }
+    }
+    return true;
   }
 
   /** The prefixes that the rows of the record at `at` have in the word of L4 ports. */
@@ -112,7 +129,7 @@ export class SubtableIndex<T> {
     const sum = seeded(this.sumOf(subtable, values, stage), owner);
     let place = table.find(sum, owner);
     while (place >= 0) {
-      const row = table.numbers[place] as number;
+      const row = table.numberAt(place);
       if (sameValues((this.heads[row] as ClsRule<T>).match.values, values)) {
         return row;
       }

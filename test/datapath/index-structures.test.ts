@@ -96,7 +96,7 @@ test("RowTable counts and holds as a map does, for each owner", () => {
           const [s, o] = key.split(" ").map(Number) as [number, number];
           const numbers: number[] = [];
           for (let at = table.find(s, o); at >= 0; at = table.findNext(at, s, o)) {
-            numbers.push(table.numbers[at] as number);
+            numbers.push(table.numberAt(at));
           }
           const rows = Array.from({ length: c }, (_, i) => i);
           expect(numbers.sort()).toEqual(o === 3 ? rows : c > 0 ? [c] : []);
