@@ -51,7 +51,7 @@ function neutral(json: Json): string {
   };
   const text = formatJson(sorted(json), { sort: true });
   // Which of several rows is complained of depends on a hash of their UUIDs.
-  const which = /row \S+ (references|because)/g;
+  const which = /row \S+ (references|because of) \d*/g;
   return text
     .replace(which, "row $1")
     .replace(

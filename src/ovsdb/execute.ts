@@ -101,18 +101,16 @@ function columnsFromJson(table: TableSchema, json: Json | undefined): readonly C
   if (!isJsonArray(json)) {
     throw wrong();
   }
-  const columns = json.map((name) => {
-    if (typeof name !== "string") {
-      throw wrong();
-    }
-    const column = findColumn(table, name);
-    if (column === undefined) {
+  const columns: ColumnSchema[] = [];
+  for (const name of json) {
+    const column = typeof name === "string" ? findColumn(table, name) : undefined;
+    if (column === undefined && typeof name === "string") {
       throw syntaxError(json, `${name} is not a valid column name`);
     }
-    return column;
-  });
-  if (new Set(columns).size < columns.length) {
-    throw wrong();
+    if (column === undefined || columns.includes(column)) {
+      throw wrong();
+    }
+    columns.push(column);
   }
   return columns;
 }

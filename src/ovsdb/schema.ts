@@ -110,18 +110,16 @@ function columnSet(
   if (!isJsonArray(json)) {
     throw wrong();
   }
-  const set = json.map((name) => {
-    if (typeof name !== "string") {
-      throw wrong();
-    }
-    const column = findColumn({ columns }, name);
-    if (column === undefined) {
+  const set: ColumnSchema[] = [];
+  for (const name of json) {
+    const column = typeof name === "string" ? findColumn({ columns }, name) : undefined;
+    if (column === undefined && typeof name === "string") {
       throw syntaxError(json, `${name} is not a valid column name`);
     }
-    return column;
-  });
-  if (new Set(set).size < set.length) {
-    throw wrong();
+    if (column === undefined || set.includes(column)) {
+      throw wrong();
+    }
+    set.push(column);
   }
   return set;
 }

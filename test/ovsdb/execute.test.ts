@@ -5,6 +5,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { decodeUtf8, SeededRng } from "../../src/lib/index.ts";
 import * as O from "../../src/ovsdb/index.ts";
+import { clientSession } from "../arbitraries/transactions.ts";
 
 const GOLDEN = "test/golden/ovsdb";
 const lines = (name: string) =>
@@ -73,6 +74,11 @@ describe("operations", () => {
     );
   });
 });
+
+/** All rows of all tables, as they are stored. */
+function rowsOf(db: O.Database): unknown {
+  return [...db.tables.values()].map((t) => [...t.rows].map(([uuid, r]) => [uuid, r.data]));
+}
 
 /** All rows without their UUIDs, references as the names of rows. */
 function content(db: O.Database): unknown {
@@ -192,6 +198,21 @@ describe("laws of transactions", () => {
         }
       }),
       { numRuns: 60 },
+    );
+  });
+
+  it("changes nothing unless all of a transaction succeeds", () => {
+    fc.assert(
+      fc.property(fc.nat(), (seed) => {
+        const db = new O.Database(schema, new SeededRng(seed));
+        for (const { change, params } of clientSession(seed).steps) {
+          const before = rowsOf(db);
+          const results = change === null ? O.executeTransaction(db, params) : [];
+          const failed = O.formatJson(results).includes('"error":');
+          expect(failed ? rowsOf(db) : before).toEqual(before);
+        }
+      }),
+      { numRuns: 40 },
     );
   });
 
