@@ -37,11 +37,13 @@ export interface PacketPath {
   ): OfpErr | null;
   /**
    * Executes actions on a copy of a packet that is traced; what they would output is left out.
+   * `flow` is what is translated now, `entered` what the packet was at first: its metadata stays.
    * Answers why it failed, or null.
    */
   traceExecute(
     bridge: Bridge,
     packet: PacketBuf,
+    entered: FlowKey,
     flow: FlowKey,
     actions: readonly OdpAction[],
   ): string | null;

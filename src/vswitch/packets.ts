@@ -9,7 +9,6 @@ import { Datapath } from "../datapath/datapath.ts";
 import type { DpPort as DatapathPort } from "../datapath/dp-port.ts";
 import type { UserspaceAction } from "../datapath/execute.ts";
 import type { OdpAction } from "../datapath/odp-action.ts";
-import { METER_BANDS_MAX, METERS_MAX } from "../datapath/meter.ts";
 import type { NativeTunnel } from "../datapath/tunnel.ts";
 import { extract } from "../flow/extract.ts";
 import { type FlowKey, get, getU, K, newKey } from "../flow/flow-key.ts";
@@ -40,6 +39,7 @@ import { knownConnection } from "./ct-trace.ts";
 import { setMetadataFromFlow } from "./packet-flow.ts";
 import { packetMetadata } from "./packet-metadata.ts";
 import { logTooDeep, UPCALL_LIMIT } from "./packet-log.ts";
+import { deleteMeter, METER_FEATURES, meterStats, setMeter } from "./datapath-meters.ts";
 import { DpifLog } from "./dpif-log.ts";
 import type { PacketPath } from "./packet-path.ts";
 import { receiveSpecial } from "./port-protocols.ts";
@@ -51,14 +51,7 @@ import type { VSwitch } from "./vswitch.ts";
 export const SETTLE_ROUNDS_MAX = 16;
 /** Warnings of conntrack: so many a minute, so many at once. */
 const CT_WARNINGS = { rate: 5, burst: 5 } as const;
-const DPIF_ERROR_LIMIT = { name: "dpif_error", rate: 60, burst: 5 } as const;
 const TUNNEL_WARNINGS = { name: "native_tnl", rate: 60, burst: 5 } as const;
-/** OFPMBT13_DROP, and the flags that meters may have (all four of OpenFlow 1.3). */
-const BAND_DROP = 1;
-const METER_FLAGS = 0x000f;
-const METER_KBPS = 0x0001;
-const METER_PKTPS = 0x0002;
-
 const TUNNEL_KINDS: Readonly<Record<string, NativeTunnel>> = {
   vxlan: "vxlan",
   geneve: "geneve",
@@ -354,12 +347,13 @@ export class Packets implements PacketPath {
   traceExecute(
     bridge: Bridge,
     packet: PacketBuf,
+    entered: FlowKey,
     flow: FlowKey,
     actions: readonly OdpAction[],
   ): string | null {
     const copy = packet.clone();
-    setMetadataFromFlow(copy.md, flow);
-    copy.md.inPort = odpPortOf(bridge.xbridge, get(flow, K.in_port));
+    setMetadataFromFlow(copy.md, entered);
+    copy.md.inPort = odpPortOf(bridge.xbridge, get(entered, K.in_port));
     this.pair(bridge.backer).dp.execute(copy, actions, flow);
     return null;
   }
@@ -407,55 +401,19 @@ export class Packets implements PacketPath {
   }
 
   meterFeatures(_backer: Backer): MeterFeatures {
-    return {
-      maxMeters: METERS_MAX,
-      bandTypes: 1 << BAND_DROP,
-      capabilities: METER_FLAGS,
-      maxBands: METER_BANDS_MAX,
-      maxColor: 0,
-    };
+    return METER_FEATURES;
   }
 
   meterSet(backer: Backer, meterId: number, config: MeterConfig): number | OfpErr {
-    const { dp, meterIds } = this.pair(backer);
-    const id = meterId === -1 ? takeMeterId(meterIds) : meterId;
-    if (id < 0) {
-      return "OFPMMFC_OUT_OF_METERS";
-    }
-    const error = meterError(config);
-    if (error !== null) {
-      if (error === "OFPMMFC_BAD_BAND") {
-        const text = `${backer.type}@${backer.name}: failed to set DPIF meter ${id}: No such device`;
-        this.vs.log.logRl("dpif", "warn", DPIF_ERROR_LIMIT, text);
-      }
-      return error;
-    }
-    dp.setMeter(id, {
-      inPackets: (config.flags & METER_PKTPS) !== 0,
-      bands: config.bands.map((b) => ({ rate: b.rate, burst: b.burstSize })),
-    });
-    return id;
+    return setMeter(this.pair(backer), meterId, config, this.vs.log);
   }
 
   meterGet(backer: Backer, meterId: number, nBands: number): ProviderMeterStats | null {
-    const meter = this.pair(backer).dp.meters.get(meterId);
-    if (meter === undefined) {
-      return null;
-    }
-    return {
-      packetInCount: BigInt(meter.packets),
-      byteInCount: BigInt(meter.bytes),
-      bands: meter.bands.slice(0, nBands).map((b) => ({
-        packetCount: BigInt(b.packets),
-        byteCount: BigInt(b.bytes),
-      })),
-    };
+    return meterStats(this.pair(backer), meterId, nBands);
   }
 
   meterDel(backer: Backer, meterId: number): void {
-    const { dp, meterIds } = this.pair(backer);
-    dp.meters.delete(meterId);
-    meterIds.delete(meterId);
+    deleteMeter(this.pair(backer), meterId);
   }
 
   get isPending(): boolean {
@@ -531,38 +489,6 @@ function addDatapathPort(dp: Datapath, p: DpPort): void {
   const tunnel: DatapathPort["tunnel"] =
     kind === undefined ? null : { kind, state: { seq: 0, setSeq: false } };
   dp.addPort(p.name, p.device?.netdev ?? null, tunnel, p.odpPort);
-}
-
-/** What a datapath does not take, in the order in which it looks (ovs: dpif_meter_set). */
-function meterError({ flags, bands }: MeterConfig): OfpErr | null {
-  const units = flags & (METER_KBPS | METER_PKTPS);
-  if (units === 0 || units === (METER_KBPS | METER_PKTPS)) {
-    return "OFPMMFC_BAD_FLAGS";
-  }
-  if (bands.length === 0) {
-    return "OFPMMFC_OUT_OF_BANDS";
-  }
-  if (bands.some((b) => b.rate === 0)) {
-    return "OFPMMFC_BAD_RATE";
-  }
-  if ((flags & ~METER_FLAGS) !== 0) {
-    return "OFPMMFC_BAD_FLAGS";
-  }
-  if (bands.length > METER_BANDS_MAX) {
-    return "OFPMMFC_OUT_OF_BANDS";
-  }
-  return bands.some((b) => b.type !== BAND_DROP) ? "OFPMMFC_BAD_BAND" : null;
-}
-
-/** Takes the lowest free number, or answers -1 (ovs: id_pool_alloc_id). */
-function takeMeterId(taken: Set<number>): number {
-  for (let id = 0; id < METERS_MAX; id++) {
-    if (!taken.has(id)) {
-      taken.add(id);
-      return id;
-    }
-  }
-  return -1;
 }
 
 /** Packets of no port count as the bridge's own. */

@@ -226,7 +226,9 @@ function messages(text: string): string {
   const all = text
     .split(/^(?=(?:OFPT|NXT|NXST|OFPST)_)/m)
     .filter((m) => !m.startsWith("OFPT_ECHO_REQUEST"))
-    .map((m) => m.replace(/(continuation\.bridge=)[0-9a-f-]+/, "$1<uuid>"));
+    .map((m) => m.replace(/(continuation\.bridge=)[0-9a-f-]+/, "$1<uuid>"))
+    // A packet-in that is too long is shown byte by byte, among them the random id of the bridge.
+    .map((m) => m.replace(/^[0-9a-f]{8} {2}[0-9a-f][0-9a-f -]*\|.*$/gm, "<bytes>"));
   const isRemoval = (m: string) => m.startsWith("OFPT_FLOW_REMOVED");
   const removed = all.filter(isRemoval).map((m) => m.replace(/duration[\d.]+s/, "duration*s"));
   return neutral([...all.filter((m) => !isRemoval(m)), ...removed.sort()].join(""));

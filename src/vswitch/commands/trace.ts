@@ -350,6 +350,7 @@ function run(
   actions: readonly Action[] | null,
 ): Reply {
   const { bridge, flow, packet, extracted } = target;
+  const entered = flow.slice();
   const result = ofprotoTrace({
     xcfg: vs.xcfg,
     recircs: vs.recircs,
@@ -361,7 +362,7 @@ function run(
     nextCtStates: a.ctStates,
     nowMs: vs.clock.nowMs(),
     connections: (node) => vs.packets?.knownConnection(bridge, node) ?? null,
-    execute: (p, key, odp) => vs.packets?.traceExecute(bridge, p, key, odp) ?? null,
+    execute: (p, key, odp) => vs.packets?.traceExecute(bridge, p, entered, key, odp) ?? null,
   });
   const formatter = a.names ? new TraceFormatter(names(target)) : formatterOf(vs);
   const used = result.steps.flatMap(({ recirc }) => recirc?.connection ?? []);
