@@ -1,7 +1,8 @@
 // The part of `npm run fuzz` that sends frames through worlds, in this thread or in several.
 //
 // A world follows from the seed and its number, so that threads take whichever comes next, and what is
-// asked does not depend on how many they are. Worlds that do not hold are told as they are found.
+// asked does not depend on how many they are. Worlds that do not hold are told as they are found. An
+// interrupt (SIGINT) ends a run in threads after the worlds that are under way, with what it has come to.
 
 import { isMainThread, parentPort, Worker } from "node:worker_threads";
 import { fuzzWorld, worldFrames } from "../test/laws/frame-fuzz.ts";
@@ -34,12 +35,13 @@ const SHOWN_CHARS_MAX = 4000;
 const MS_PER_S = 1000;
 
 /** Worlds until their frames are as many as asked for. */
-function* tasks({ seed, from, frames }: FrameRun): Generator<Task> {
+function* tasks({ seed, from, frames }: FrameRun): Generator<Task, undefined> {
   for (let n = 0, world = from; n < frames; world++) {
     const some = Math.min(worldFrames((seed + world) % SEED_MAX), frames - n);
     yield { seed, world, frames: some };
     n += some;
   }
+  return undefined;
 }
 
 function fuzz(task: Task): Result {
@@ -88,6 +90,7 @@ export async function fuzzFrames(run: FrameRun): Promise<boolean> {
   const tally = new Tally();
   const rest = tasks(run);
   if (run.jobs > 1) {
+    process.once("SIGINT", () => rest.return(undefined));
     await Promise.all(Array.from({ length: run.jobs }, () => inThread(rest, tally)));
   } else {
     for (const task of rest) {
@@ -101,7 +104,7 @@ export async function fuzzFrames(run: FrameRun): Promise<boolean> {
 }
 
 /** A thread takes tasks until there are none; resolves when it has ended. */
-function inThread(rest: Generator<Task>, tally: Tally): Promise<void> {
+function inThread(rest: Generator<Task, undefined>, tally: Tally): Promise<void> {
   const worker = new Worker(new URL(import.meta.url));
   return new Promise((resolve, reject) => {
     const next = () => {
