@@ -332,8 +332,19 @@ function parseOdpAction(p: OdpParse): OdpAction | null {
   return a;
 }
 
-/** A list of actions; null for a mistake (EINVAL). */
+/** Open vSwitch answers how far an action reached as if it were an error. */
+function reachedText(bytes: number): string {
+  return bytes === 1 ? "End of file" : `Unknown error -${bytes}`;
+}
+
+/** A list of actions; null for a mistake. */
 export function parseOdpActions(text: string, names: PortNumbers): OdpAction[] | null {
+  const actions = readOdpActions(text, names);
+  return typeof actions === "string" ? null : actions;
+}
+
+/** A list of actions, or why it is none as commands say it. */
+export function readOdpActions(text: string, names: PortNumbers): OdpAction[] | string {
   if (text.toLowerCase() === "drop") {
     return [{ kind: "drop", error: 0 }];
   }
@@ -344,9 +355,13 @@ export function parseOdpActions(text: string, names: PortNumbers): OdpAction[] |
     if (p.s.atEnd()) {
       return out;
     }
+    const start = p.s.pos;
     const a = parseOdpAction(p);
-    if (a === null || !(p.s.atEnd() || ODP_DELIMITERS.includes(p.s.peek()))) {
-      return null;
+    if (a === null) {
+      return "Invalid argument";
+    }
+    if (!p.s.atEnd() && !ODP_DELIMITERS.includes(p.s.peek())) {
+      return reachedText(p.s.pos - start);
     }
     out.push(a);
   }

@@ -58,15 +58,21 @@ function scanMac(p: OdpParse): Words | null {
   return { value, mask: ones(48) };
 }
 
+/** What C keeps of a number that is too big for an int. */
+function low32(n: number): number {
+  return Number(BigInt.asUintN(32, BigInt(n)));
+}
+
 function scanIpv6Label(p: OdpParse): Words | null {
   const { s } = p;
-  if (!s.int(0) || s.value < 0 || s.value > IPV6_LABEL_MAX) {
+  const label = s.int(0) ? low32(s.value) : IPV6_LABEL_MAX + 1;
+  if (label > IPV6_LABEL_MAX) {
     return null;
   }
-  const value = Uint32Array.of(s.value);
+  const value = Uint32Array.of(label);
   const at = s.pos;
-  if (p.masked && s.lit("/") && s.int(0) && s.value >= 0 && s.value <= IPV6_LABEL_MAX) {
-    return { value, mask: Uint32Array.of(s.value) };
+  if (p.masked && s.lit("/") && s.int(0) && low32(s.value) <= IPV6_LABEL_MAX) {
+    return { value, mask: Uint32Array.of(low32(s.value)) };
   }
   s.pos = at;
   return { value, mask: Uint32Array.of(IPV6_LABEL_MAX) };

@@ -9,7 +9,7 @@ import type { Megaflow } from "../../datapath/megaflow.ts";
 import { odpFlowKeyToFlow, odpFlowKeyToMask } from "../../datapath/odp-flow.ts";
 import { formatOdpFlow } from "../../datapath/odp-text.ts";
 import { parseOdpFlow } from "../../datapath/odp-text-parse.ts";
-import { parseOdpActions } from "../../datapath/odp-text-parse-actions.ts";
+import { readOdpActions } from "../../datapath/odp-text-parse-actions.ts";
 import { type FlowKey, getU, K } from "../../flow/flow-key.ts";
 import { decodeUtf8 } from "../../lib/bytes.ts";
 import type { Command } from "../command.ts";
@@ -83,9 +83,9 @@ function putFlow(
   if (parsed === null) {
     return;
   }
-  const actions = parseOdpActions(text.actions, new Map());
-  if (actions === null) {
-    r.error("EINVAL", "parsing actions");
+  const actions = readOdpActions(text.actions, new Map());
+  if (typeof actions === "string") {
+    r.error(null, `parsing actions (${actions})`);
     return;
   }
   if (!parsed.usable) {

@@ -11,7 +11,7 @@ import { odpFlowKeyToFlow } from "../../datapath/odp-flow.ts";
 import { formatOdpFlow } from "../../datapath/odp-text.ts";
 import { formatOdpActions } from "../../datapath/odp-text-actions.ts";
 import { parseOdpFlow } from "../../datapath/odp-text-parse.ts";
-import { parseOdpActions } from "../../datapath/odp-text-parse-actions.ts";
+import { readOdpActions } from "../../datapath/odp-text-parse-actions.ts";
 import { type FlowKey, getU, K, set } from "../../flow/flow-key.ts";
 import { popVlan, pushVlanUninit } from "../../flow/vlan-mpls.ts";
 import { type DpctlRun, dpctlRow } from "./dpctl-params.ts";
@@ -136,9 +136,9 @@ function normalize(r: DpctlRun): void {
     r.error(FITNESS_ERRNO[fitness], `odp_flow_key_to_flow failed (${error ?? "reason unknown"})`);
     return;
   }
-  const actions = parseOdpActions(r.argv[2] as string, names);
-  if (actions === null) {
-    r.error("EINVAL", "odp_actions_from_string");
+  const actions = readOdpActions(r.argv[2] as string, names);
+  if (typeof actions === "string") {
+    r.error(null, `odp_actions_from_string (${actions})`);
     return;
   }
   if (r.verbosity > 0) {

@@ -2,15 +2,15 @@
 // ovs: lib/dpctl.c dpctl_parse_actions.
 
 import { formatOdpActions } from "../../datapath/odp-text-actions.ts";
-import { parseOdpActions } from "../../datapath/odp-text-parse-actions.ts";
+import { readOdpActions } from "../../datapath/odp-text-parse-actions.ts";
 import { appctlError, appctlOk, type Command, type Reply } from "../command.ts";
 
 function parseActionsCommand(argv: readonly string[]): Reply {
   let s = "";
   for (const text of argv.slice(1)) {
-    const actions = parseOdpActions(text, null);
-    if (actions === null) {
-      return appctlError(`${s}ovs-vswitchd: odp_actions_from_string (Invalid argument)`);
+    const actions = readOdpActions(text, null);
+    if (typeof actions === "string") {
+      return appctlError(`${s}ovs-vswitchd: odp_actions_from_string (${actions})`);
     }
     s += `${formatOdpActions(actions, null)}\n`;
   }
