@@ -1,7 +1,8 @@
-// MaskWords: the different (word, bits) pairs among the masks of a classifier, hashed once a lookup.
+// MaskWords: the different (word, bits) pairs among the masks of the megaflow cache, hashed once a
+// lookup. (Those of a classifier are cut into stages instead: stage-tree.ts.)
 //
-// Subtables of one table have most of their mask words in common: a logical pipeline matches the
-// datapath's number nearly everywhere. A subtable's hash is a sum of one summand per mask word, and a
+// Megaflows of one switch have most of their mask words in common: the port a packet came in by, the
+// ethertype. A subtable's hash is a sum of one summand per mask word, and a
 // summand depends on nothing but the word, the bits and the packet. So a lookup computes each
 // different summand once, and the subtables only add them up.
 //

@@ -273,6 +273,7 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
   U32_MAX: "a number of the protocol",
   VERSION_MAX: "a number that stands for no end",
   CLS_TRIES_MAX: "as many prefix fields as a table may have",
+  GUIDE_CLASSES_MAX: "a subtable in no class is looked into, with the same answer",
   TRIE_BITS_MAX: "bits of an address",
   NEIGHBOUR_AGING_MAX_S: "what tnl/neigh/aging takes",
 };
