@@ -220,7 +220,7 @@ export class Ofproto implements XlateOfproto {
     if (typeof op === "string") {
       return { error: op, belowLimit: true };
     }
-    if (limit > 0 && this.#countCookie(fm.tableId, fm.newCookie) >= limit) {
+    if (limit > 0 && this.#withCookie(fm.tableId, fm.newCookie).length >= limit) {
       const text = `Learn limit for flow ${fm.newCookie} reached.`;
       this.log.logRl("ofproto", "info", { name: "learn_limit", rate: 1, burst: 5 }, text);
       return { error: null, belowLimit: false };
@@ -228,7 +228,8 @@ export class Ofproto implements XlateOfproto {
     return { error: this.runFlowMod(op, null), belowLimit: true };
   }
 
-  #countCookie(tableId: number, cookie: bigint): number {
+  /** The flows of a table that have a cookie. */
+  #withCookie(tableId: number, cookie: bigint): Rule[] {
     const found = collectLoose(this, {
       tableId,
       match: this.masks.pack(newMatch()),
@@ -241,7 +242,7 @@ export class Ofproto implements XlateOfproto {
       includeHidden: false,
       includeReadonly: false,
     });
-    return typeof found === "string" ? 0 : found.length;
+    return typeof found === "string" ? [] : found;
   }
 
   /** Shortens timeouts (ovs: ofproto_rule_reduce_timeouts); 0 leaves one as it is. */
@@ -325,21 +326,7 @@ export class Ofproto implements XlateOfproto {
   /** Deletes flows whose cookie no learn action stands behind any more. */
   flushLearned(dead: readonly DeadCookie[]): void {
     for (const { cookie, tableId } of dead) {
-      const found = collectLoose(this, {
-        tableId,
-        match: this.masks.pack(newMatch()),
-        priority: 0,
-        version: VERSION_MAX,
-        cookie,
-        cookieMask: U64_MAX,
-        outPort: OFPP.ANY,
-        outGroup: OFPG.ANY,
-        includeHidden: false,
-        includeReadonly: false,
-      });
-      if (typeof found !== "string") {
-        deleteFlows(this, found, REMOVED.DELETE);
-      }
+      deleteFlows(this, this.#withCookie(tableId, cookie), REMOVED.DELETE);
     }
   }
 
