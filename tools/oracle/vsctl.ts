@@ -57,6 +57,8 @@ function logOf(side: Side): string {
       .filter((l) => !ELSEWHERE.test(l))
       // Ports that come in one transaction are numbered in the order of their UUIDs.
       .map((l) => l.replace(/ on port \d+$/, ""))
+      // So are the members of a bond, of which one has to be the active one.
+      .map((l) => l.replace(/active member is now \S+/, "active member is now *"))
       .sort()
       .join("\n")
   );
