@@ -139,7 +139,7 @@ export function odpKeyToFlow(
       set(key, K.nw_frag, fragFromOdp(value[f.word] as number, isMask));
     }
   }
-  if (attr === "nsh" && get(key, K.nsh_mdtype) !== NSH_MD_TYPE1) {
+  if (attr === "nsh" && !isMask && get(key, K.nsh_mdtype) !== NSH_MD_TYPE1) {
     key.fill(0, K.nsh_c1.word, K.nsh_c4.word + 1);
   }
 }
