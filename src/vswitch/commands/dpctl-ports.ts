@@ -98,6 +98,8 @@ interface IfaceArg {
   readonly name: string;
   type: string | null;
   portNo: number | null;
+  /** `type` and `port_no` in the order in which they were given. */
+  readonly given: ("type" | "port_no")[];
   readonly options: Map<string, string>;
 }
 
@@ -108,15 +110,17 @@ function parseIface(r: DpctlRun, text: string, complain: boolean): IfaceArg | nu
     r.error(null, `${text} is not a valid network device name`);
     return null;
   }
-  const arg: IfaceArg = { name, type: null, portNo: null, options: new Map() };
+  const arg: IfaceArg = { name, type: null, portNo: null, given: [], options: new Map() };
   for (const option of rest) {
     const eq = option.indexOf("=");
     const key = eq < 0 ? option : option.slice(0, eq);
     const value = eq < 0 ? "" : option.slice(eq + 1);
     if (key === "type") {
       arg.type = value;
+      arg.given.push(key);
     } else if (key === "port_no") {
       arg.portNo = atoi(value);
+      arg.given.push(key);
     } else if (complain && arg.options.has(key)) {
       r.error(null, `duplicate "${key}" option`);
     } else {
@@ -210,10 +214,16 @@ function setIf(r: DpctlRun, { backer }: DatapathPair, arg: IfaceArg): void {
   const port = backer.portByName(name);
   if (port === undefined) {
     r.error("ENODEV", `${name}: failed to query port in ${r.argv[1]}`);
-  } else if (type !== null && type !== port.type) {
-    r.error(null, `${name}: can't change type from ${port.type} to ${type}`);
-  } else if (portNo !== null && portNo !== port.odpPort) {
-    r.error(null, `${name}: can't change port number from ${port.odpPort} to ${portNo}`);
+    return;
+  }
+  const { odpPort } = port;
+  const wrong = {
+    type: type !== port.type && `can't change type from ${port.type} to ${type}`,
+    port_no: portNo !== odpPort && `can't change port number from ${odpPort} to ${portNo}`,
+  };
+  const complaint = arg.given.map((key) => wrong[key]).find((text) => text !== false);
+  if (complaint !== undefined) {
+    r.error(null, `${name}: ${complaint}`);
   } else if (port.device !== null) {
     const options = new Map(port.device.options);
     for (const [key, value] of arg.options) {
