@@ -4,7 +4,8 @@
 // Random in Open vSwitch, and therefore not drawn: which of several members follows the active one
 // (the first in a hash table of pointers), so there are two; which is active at first, so the second
 // one comes up last; in which order revalidators translate megaflows again, each of which takes the
-// next member in turn once a change of mode has emptied the hash table, so none are left then.
+// next member in turn where it did not use the bond before or a change of mode has emptied the hash
+// table, so none are left when a mode changes, MACs are forgotten, or one moves.
 
 import { type Draw, story } from "./draw.ts";
 import { hostFrame } from "./hosts.ts";
@@ -78,9 +79,26 @@ function event(d: Draw): Step[] {
         run(`ovs-appctl bond/enable-member bd ${d.pick(MEMBERS)}`),
       ],
     ],
-    [1, () => [run("ovs-appctl fdb/flush br0")]],
-    [1, () => [run("ovs-appctl revalidator/purge"), configuration(d)]],
+    [1, () => [PURGE, run("ovs-appctl fdb/flush br0")]],
+    [1, () => [PURGE, configuration(d)]],
   ]);
+}
+
+const PURGE = run("ovs-appctl revalidator/purge");
+const MAC_DIGITS = 12;
+
+/** The steps with no megaflows left where a frame moves its source to another port. */
+function settled(steps: readonly Step[]): Step[] {
+  const ports = new Map<string, string>();
+  return steps.flatMap((step) => {
+    if (step.do !== "frame") {
+      return [step];
+    }
+    const source = step.hex.slice(MAC_DIGITS, 2 * MAC_DIGITS);
+    const before = ports.get(source) ?? step.port;
+    ports.set(source, step.port);
+    return before === step.port ? [step] : [PURGE, step];
+  });
 }
 
 const sequence = story((d): Sequence => {
@@ -103,7 +121,7 @@ const sequence = story((d): Sequence => {
   for (let n = d.range(0, 3); n > 0; n--) {
     steps.splice(d.int(steps.length), 0, ...event(d));
   }
-  return { steps: [configuration(d), ...flows("br0", table), ...paced(steps), LOOK] };
+  return { steps: [configuration(d), ...flows("br0", table), ...paced(settled(steps)), LOOK] };
 });
 
 export const BOND: SequenceKind = {
