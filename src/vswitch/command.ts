@@ -66,6 +66,25 @@ export function appctlRows(family: string) {
   ): Command => ({ tool: "ovs-appctl", name: `${family}${name}`, usage, args, doc, run });
 }
 
+/**
+ * Rows in the order of a real tool's list, which names them without `family`; what it does not name
+ * stands at the end.
+ */
+export function inListOrder(
+  rows: readonly Command[],
+  order: readonly string[],
+  family = "",
+): Command[] {
+  const place = new Map(order.map((name, i) => [`${family}${name}`, i]));
+  const placeOf = ({ name }: Command) => place.get(name) ?? order.length;
+  return rows.toSorted((a, b) => placeOf(a) - placeOf(b));
+}
+
+/** A line of a list of commands. */
+export function listLine({ name, usage = "" }: Command, width: number): string {
+  return `  ${name.padEnd(width)} ${usage}\n`;
+}
+
 /** A reply of a successful command. */
 export function ok(stdout = ""): Reply {
   return { exit: 0, stdout, stderr: "" };

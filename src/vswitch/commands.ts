@@ -7,12 +7,14 @@
 // lib/command-line.c ovs_cmdl_run_command.
 
 import {
+  ANY_ARGS,
   appctlError,
   appctlOk,
   type Background,
   type Command,
   type CommandContext,
   fatal,
+  listLine,
   notAvailable,
   ok,
   type Reply,
@@ -51,8 +53,8 @@ import { verbosityError } from "./tool-log.ts";
 import { formatOptionList, parseOfctlOptions, VLOG_OPTIONS } from "./ofctl-options.ts";
 import { OVS_VERSION, type VSwitch } from "./vswitch.ts";
 
-/** No upper limit to the number of arguments. */
-const ANY = Number.MAX_SAFE_INTEGER;
+/** Columns of a name in a list of commands. */
+const LIST_NAME_WIDTH = 23;
 
 const LIST_COMMANDS: Command = {
   tool: "ovs-appctl",
@@ -67,7 +69,7 @@ const DPCTL_LIST_COMMANDS: Command = {
   tool: "ovs-appctl",
   name: "dpctl/list-commands",
   usage: "",
-  args: [0, ANY],
+  args: [0, ANY_ARGS],
   doc: "Lists the commands of datapaths.",
   run: () => appctlOk(dpctlList(COMMANDS)),
 };
@@ -122,7 +124,7 @@ export function findCommand(tool: Tool, name: string): Command | undefined {
 export function formatCommandList(tool: Tool): string {
   return COMMANDS.filter((c) => c.tool === tool && c.usage !== undefined)
     .toSorted((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0))
-    .map((c) => `  ${c.name.padEnd(23)} ${c.usage}\n`)
+    .map((c) => listLine(c, LIST_NAME_WIDTH))
     .join("");
 }
 

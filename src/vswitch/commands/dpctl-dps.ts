@@ -3,12 +3,19 @@
 // ovs: lib/dpctl.c; lib/netdev-native-tnl.c netdev_tnl_egress_port_range.
 
 import { atoi } from "../../lib/tokens.ts";
-import { appctlOk, type Command, type CommandContext, type Reply } from "../command.ts";
+import {
+  appctlOk,
+  type Command,
+  type CommandContext,
+  type Reply,
+  inListOrder,
+  listLine,
+} from "../command.ts";
 import { packetsOf } from "./dpctl-params.ts";
 
 const PORT_MAX = 0xffff;
 
-/** The rows of the family in the order in which its list names them. */
+/** The order in which the list of the family names its rows, nothing else. */
 const LIST_ORDER = [
   "add-dp",
   "del-dp",
@@ -51,12 +58,14 @@ const LIST_ORDER = [
   "normalize-actions",
 ] as const;
 
+const FAMILY = "dpctl/";
+/** Columns of a name in the list, with the family. */
+const NAME_WIDTH = FAMILY.length + 23;
+
 /** Text of dpctl/list-commands, made from the rows that exist. */
 export function dpctlList(rows: readonly Command[]): string {
-  const byName = new Map(rows.map((c) => [c.name, c.usage ?? ""]));
-  const lines = LIST_ORDER.filter((n) => byName.has(`dpctl/${n}`)).map(
-    (n) => `  dpctl/${n.padEnd(23)} ${byName.get(`dpctl/${n}`)}\n`,
-  );
+  const own = rows.filter((c) => c.tool === "ovs-appctl" && c.name.startsWith(FAMILY));
+  const lines = inListOrder(own, LIST_ORDER, FAMILY).map((c) => listLine(c, NAME_WIDTH));
   return `The available commands are:\n${lines.join("")}`;
 }
 

@@ -1,7 +1,7 @@
 // The rows of ovs-ofctl that talk to a switch, family by family, and the list of all its commands in
 // the order in which the real tool has them.
 
-import { ANY_ARGS, type Command, ok } from "../command.ts";
+import { ANY_ARGS, type Command, inListOrder, listLine, ok } from "../command.ts";
 import { OFCTL_DIFF_COMMANDS } from "./ofctl-diff.ts";
 import { OFCTL_DUMP_COMMANDS } from "./ofctl-dump.ts";
 import { OFCTL_FLOW_COMMANDS } from "./ofctl-flows.ts";
@@ -28,6 +28,9 @@ const ORDER = `
 `
   .trim()
   .split(/\s+/);
+
+/** Columns of a name in the list. */
+const NAME_WIDTH = 23;
 
 const LIST_COMMANDS: Command = {
   tool: "ovs-ofctl",
@@ -62,16 +65,9 @@ export const OFCTL_COMMANDS: readonly Command[] = [
 
 function listCommands(): string {
   const rows = [...OFCTL_COMMANDS, ...OFCTL_PARSE_COMMANDS, ...OFCTL_PRINT_COMMANDS];
-  return rows
-    .toSorted((a, b) => place(a) - place(b))
-    .map((c) => `  ${c.name.padEnd(23)} ${c.usage ?? ""}\n`)
+  return inListOrder(rows, ORDER)
+    .map((c) => listLine(c, NAME_WIDTH))
     .join("");
-}
-
-/** A command that the real tool does not have would stand at the end. */
-function place({ name }: Command): number {
-  const at = ORDER.indexOf(name);
-  return at < 0 ? ORDER.length : at;
 }
 
 /** How ovs-ofctl is used; the real tool's text is longer. */
