@@ -44,6 +44,9 @@ process.stdout.on("error", (e: NodeJS.ErrnoException) => {
   process.exit(e.code === "EPIPE" ? 0 : 2);
 });
 
+// Without a reader of notes and complaints, the work goes on all the same.
+process.stderr.on("error", () => {});
+
 // For the case that the work never ends, as the event loop runs out of what could go on with it.
 process.exitCode = 2;
 void main(process.argv.slice(2)).then((status) => {
