@@ -66,13 +66,17 @@ const PCAP_MAGIC = 0xa1b2c3d4;
  */
 export function neutral(text: string): string {
   const ids = new Map<string, string>();
-  return text
-    .replace(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ\|\d{5}\|/gm, "*|")
-    .replace(/\(xid=0x[0-9a-f]+\)/g, "(xid=*)")
-    .replace(/\b(recirc\(|recirc_id\(|recirc_id=)(0x[0-9a-f]+|[1-9]\d*)/g, (_, head, id) => {
-      if (!ids.has(id)) {
-        ids.set(id, `<${ids.size + 1}>`);
-      }
-      return `${head}${ids.get(id)}`;
-    });
+  return (
+    text
+      .replace(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ\|\d{5}\|/gm, "*|")
+      // What a tool says where the machine keeps it waiting.
+      .replace(/^\*\|(timeval|coverage)\|.*\n/gm, "")
+      .replace(/\(xid=0x[0-9a-f]+\)/g, "(xid=*)")
+      .replace(/\b(recirc\(|recirc_id\(|recirc_id=)(0x[0-9a-f]+|[1-9]\d*)/g, (_, head, id) => {
+        if (!ids.has(id)) {
+          ids.set(id, `<${ids.size + 1}>`);
+        }
+        return `${head}${ids.get(id)}`;
+      })
+  );
 }
