@@ -161,7 +161,7 @@ export class ExactMatchCache {
     }
     return (
       sameWords(near, at + NEAR_KEY, key, 0, NEAR_END) &&
-      sameWords(far, i * FAR_WORDS, key, NEAR_END, WORDS)
+      sameWords(far, i * FAR_WORDS - NEAR_END, key, NEAR_END, WORDS)
     );
   }
 }
@@ -170,11 +170,14 @@ function indexOf(hash: number, probe: number): number {
   return (hash >>> (PROBE_SHIFT * probe)) & (EMC_ENTRIES - 1);
 }
 
-/** Compares the words [from, to) of the order, kept at `at`; all of them, as they differ rarely. */
+/**
+ * Compares the words [from, to) of the order, of which word 0 is kept at `at` or would be; all of
+ * them, as they differ rarely.
+ */
 function sameWords(kept: Int32Array, at: number, key: FlowKey, from: number, to: number): boolean {
   let diff = 0;
-  for (let i = from, a = at; i < to; i++, a++) {
-    diff |= (kept[a] as number) ^ (key[ORDER[i] as number] as number);
+  for (let i = from; i < to; i++) {
+    diff |= (kept[at + i] as number) ^ (key[ORDER[i] as number] as number);
   }
   return diff === 0;
 }
