@@ -29,9 +29,11 @@ export class Ukey {
   recircIds: readonly number[];
   /** The mask that the flow is to have, until it has it. */
   mask: FlowKey | null;
+  /** The key as text, of a flow that was put in by hand. */
+  keyText: string | null = null;
 
   constructor(init: {
-    readonly mask: FlowKey;
+    readonly mask: FlowKey | null;
     readonly xcache: XlateCache | null;
     readonly slow: number;
     readonly createdMs: number;
@@ -49,4 +51,23 @@ export class Ukey {
     this.keyRecircId = init.keyRecircId;
     this.recircIds = init.recircIds;
   }
+}
+
+/**
+ * For a flow that a command puts in: the next look at the flows translates it, takes it away if it
+ * covers too much and corrects its actions (ovs: ukey_create_from_dpif_flow).
+ */
+export function ukeyByHand(keyText: string, createdMs: number): Ukey {
+  const ukey = new Ukey({
+    mask: null,
+    xcache: null,
+    slow: 0,
+    createdMs,
+    revalSeq: -1,
+    readsVlan: true,
+    keyRecircId: 0,
+    recircIds: [],
+  });
+  ukey.keyText = keyText;
+  return ukey;
 }

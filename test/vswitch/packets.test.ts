@@ -161,6 +161,24 @@ function disjoint(a: Megaflow, b: Megaflow): boolean {
   });
 }
 
+describe("flows that are put in by hand", () => {
+  // As the real switch answers, once its threads have looked at the flows.
+  it("go if they cover too much, and get the actions that the tables say", () => {
+    const bed = new Bed();
+    bed.run("ovs-vsctl", "add-br", "br0");
+    bed.run("ovs-vsctl", "add-port", "br0", "p1", "--", "set", "interface", "p1", "type=dummy");
+    bed.run("ovs-ofctl", "add-flow", "br0", "actions=local");
+    const whole =
+      "recirc_id(0),in_port(1),packet_type(ns=0,id=0),eth(),eth_type(0x0800),ipv4(frag=no)";
+    bed.run("ovs-appctl", "dpctl/add-flow", "in_port(1),eth(),eth_type(0x0806),arp()", "1");
+    bed.run("ovs-appctl", "dpctl/add-flow", whole, "1");
+    bed.run("ovs-appctl", "revalidator/wait");
+    const dump = bed.run("ovs-appctl", "dpctl/dump-flows").stdout;
+    expect(dump).toMatch(/eth_type\(0x0800\).*actions:100\n/);
+    expect(dump).not.toContain("0x0806");
+  });
+});
+
 describe("laws of the switch", () => {
   it("caches change nothing: neither packets nor counters of rules", () => {
     fc.assert(

@@ -15,19 +15,12 @@ import { decodeUtf8 } from "../../lib/bytes.ts";
 import type { Command } from "../command.ts";
 import { formatUfid } from "../megaflow-text.ts";
 import type { DatapathPair } from "../packets.ts";
+import { Ukey, ukeyByHand } from "../ukey.ts";
 import { allPortNames, type DpctlRun, dpctlRow, type Errno } from "./dpctl-params.ts";
 
 const ODPP_NONE = 0xffffffff;
 
 type PutMode = "add" | "mod";
-
-/** Marks a flow put in by hand, with its key as text. */
-class ByHand {
-  readonly key: string;
-  constructor(key: string) {
-    this.key = key;
-  }
-}
 
 export function findUfid(pair: DatapathPair, text: string): Megaflow | null {
   for (const f of pair.dp.flows.values()) {
@@ -95,7 +88,8 @@ function putFlow(
   const old = pair.dp.flows.lookup(parsed.flow);
   let errno: Errno | null = null;
   if (old === null && (mode === "add" || r.mayCreate)) {
-    pair.dp.flows.insert(parsed.flow, parsed.mask, actions, new ByHand(parsed.keyText));
+    const owner = ukeyByHand(parsed.keyText, r.ctx.vs.clock.nowMs());
+    owner.flow = pair.dp.flows.insert(parsed.flow, parsed.mask, actions, owner);
   } else if (old === null) {
     errno = "ENOENT";
   } else if (mode === "add") {
@@ -118,7 +112,7 @@ function delFlow(r: DpctlRun, pair: DatapathPair, text: string): void {
       return;
     }
     for (const f of pair.dp.flows.values()) {
-      if (f.owner instanceof ByHand && f.owner.key === parsed.keyText) {
+      if (f.owner instanceof Ukey && f.owner.keyText === parsed.keyText) {
         flow = f;
       }
     }
