@@ -6,21 +6,17 @@
 
 import {
   type Atom,
-  type AtomText,
   atomFromJson,
-  atomFromText,
   atomToJson,
   checkAtom,
   compareAtoms,
   defaultAtom,
-  formatAtom,
-  formatAtomBare,
   type SymbolTable,
   unwrapPair,
 } from "./atom.ts";
 import { DbError, syntaxError } from "./db-error.ts";
 import { isJsonArray, type Json } from "./json.ts";
-import { type ColumnType, typeToEnglish } from "./types.ts";
+import type { ColumnType } from "./types.ts";
 
 export interface Datum {
   readonly keys: readonly Atom[];
