@@ -101,8 +101,11 @@ async function confirmed(pair: Pair, s: Scenario): Promise<string | null> {
 }
 
 /** Makes a failing scenario smaller, saves it and tells the difference. */
-async function reportFailure(kind: Kind, pair: Pair, s: Scenario, name: string): Promise<void> {
-  const first = (await confirmed(pair, s)) ?? "(does not show every time)";
+async function reportFailure(
+  kind: Kind,
+  pair: Pair,
+  { scenario: s, difference: first, name }: Failure,
+): Promise<void> {
   let difference = first;
   const tries = values.all ? 0 : SHRINK_TRIES_MAX;
   const least = await smaller(s, tries, async (c) => {
@@ -116,6 +119,14 @@ async function reportFailure(kind: Kind, pair: Pair, s: Scenario, name: string):
   const script = `${head}${kind.script(least).join("\n")}\n`;
   writeFileSync(`${name}.sh`, script, { mode: 0o755 });
   console.error(difference);
+}
+
+interface Failure {
+  readonly scenario: Scenario;
+  /** What fresh switches showed. */
+  readonly difference: string;
+  /** Of the files in which it is saved. */
+  readonly name: string;
 }
 
 interface Tally {
@@ -151,7 +162,8 @@ async function runAll(kinds: readonly Kind[], seed: number, runs: number): Promi
         continue;
       }
       const name = `oracle-failures/${kind.name}-${seed}-${i}`;
-      if ((await confirmed(pair, s)) === null) {
+      const again = await confirmed(pair, s);
+      if (again === null) {
         tally.passing += 1;
         console.error(
           `${first}\noracle: ${kind.name}: run ${i} differed, on fresh switches it does not`,
@@ -159,7 +171,7 @@ async function runAll(kinds: readonly Kind[], seed: number, runs: number): Promi
         continue;
       }
       tally.differing += 1;
-      await reportFailure(kind, pair, s, name);
+      await reportFailure(kind, pair, { scenario: s, difference: again, name });
       console.error(`oracle: ${kind.name}: run ${i} of seed ${seed} differs; ${name}.{json,sh}`);
       if (!values.all) {
         return false;
