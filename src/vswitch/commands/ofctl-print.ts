@@ -17,7 +17,6 @@ import { formatFlow } from "../../openflow/flow-format.ts";
 import { parseExactFlow } from "../../openflow/match-parse.ts";
 import { errCode, errFromName, type OfpErr } from "../../openflow/messages/errors.ts";
 import { encodeErrorReply, encodeHello } from "../../openflow/messages/hello.ts";
-import { NO_NAMES } from "../../openflow/messages/names.ts";
 import { ofpPrint } from "../../openflow/messages/print.ts";
 import { OFP_HEADER } from "../../openflow/messages/raw.ts";
 import { scanHex } from "../../openflow/oxm-text.ts";
@@ -45,7 +44,7 @@ function printMessage(s: OfctlSession, argv: readonly string[]): number {
   const from = argv[1] ?? "";
   const verbosity = argv[2] === undefined ? OFP_PRINT_VERBOSITY : atoi(argv[2]);
   if (from === "-" && s.options.raw) {
-    s.print(ofpPrint(encodeUtf8(s.ctx.stdin), verbosity, NO_NAMES, s.logSink));
+    s.print(ofpPrint(encodeUtf8(s.ctx.stdin), verbosity, s.shownNothing, s.logSink));
     return 0;
   }
   const text = from === "-" ? (s.ctx.stdin.split("\n")[0] ?? "") : from;
@@ -53,7 +52,7 @@ function printMessage(s: OfctlSession, argv: readonly string[]): number {
   if (end < text.length) {
     ofctlFatal("trailing garbage following hex bytes");
   }
-  s.print(ofpPrint(bytes, verbosity, NO_NAMES, s.logSink));
+  s.print(ofpPrint(bytes, verbosity, s.shownNothing, s.logSink));
   return 0;
 }
 
