@@ -8,6 +8,10 @@
 // A neighbour that is not known is asked for at each revalidation, and how many revalidations there
 // are between two changes is a race of threads: all neighbours are known here, and change.
 //
+// A packet that the datapath's simple-match table knows gets no hash, and the UDP source port of its
+// tunnel is made of what stood in its memory before. A flow for a MAC address that nobody has keeps
+// megaflows out of that table.
+//
 // No two tunnels are drawn alike: which of two equal ones is refused depends on random row ids.
 
 import { perhapsDamaged } from "./damage-frame.ts";
@@ -32,6 +36,7 @@ import {
 } from "./step.ts";
 import * as w from "./wire.ts";
 
+const NOBODY = "0e:00:00:00:00:01";
 const LOCAL_MAC = "aa:66:aa:66:00:01";
 const LOCAL_IP = "172.31.1.1";
 const LOCAL_IP6 = "fd00::1";
@@ -203,6 +208,7 @@ function table(d: Draw): string[] {
     return `priority=${d.range(1, 9)},${d.pick(MATCHES)},actions=${[...list, ...end].join(",")}`;
   });
   return [
+    `priority=30,dl_dst=${NOBODY},actions=drop`,
     ...some,
     "table=1,priority=1,ip,actions=dec_ttl,output:11",
     "priority=1,in_port=1,actions=output:2",
