@@ -214,6 +214,9 @@ function translate(ctx: XlateCtx, actions: readonly Action[] | null): void {
   } else {
     receive(ctx, inPort, actions);
     if (ctx.error !== "ok" && !SOFT_ERRORS.has(ctx.error)) {
+      // The mask stays as it is, with the bridge's table of tunnel options named in it. That is in
+      // no mask that is remembered, so such a drop does not outlive the next revalidation.
+      ctx.avoidCaching = true;
       return;
     }
   }

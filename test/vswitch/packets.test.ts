@@ -179,10 +179,43 @@ describe("flows that are put in by hand", () => {
   });
 });
 
+/** True if a frame has the type of MPLS, behind any VLAN tags, and not even one label. */
+function endsBeforeLabels(frame: Uint8Array): boolean {
+  const type = (at: number) => ((frame[at] ?? 0) << 8) | (frame[at + 1] ?? 0);
+  let at = 12;
+  while (type(at) === 0x8100 || type(at) === 0x88a8) {
+    at += 4;
+  }
+  const isMpls = type(at) === 0x8847 || type(at) === 0x8848;
+  return isMpls && frame.length < at + 6;
+}
+
+describe("megaflows of translations that failed", () => {
+  const FRAME = "50540000000150540000000212340000000000000000";
+
+  // As the real switch answers: the mask of such a megaflow never passes a second look.
+  it("stay until the tables change, unless the actions went on", () => {
+    const kept = (actions: string): string => {
+      const bed = bedWith([`table=0,priority=0,actions=${actions}`]);
+      bed.run("ovs-appctl", "netdev-dummy/receive", "p1", FRAME);
+      bed.ok("ovs-appctl", "revalidator/wait");
+      const before = bed.megaflows().length;
+      bed.run("ovs-ofctl", "add-flow", "br0", "table=9,actions=drop");
+      bed.ok("ovs-appctl", "revalidator/wait");
+      return `${before} ${bed.megaflows().length}`;
+    };
+    expect(kept("resubmit(,0)")).toBe("1 0");
+    expect(kept("pop:NXM_NX_REG0[]")).toBe("1 1");
+  });
+});
+
 describe("laws of the switch", () => {
   it("caches change nothing: neither packets nor counters of rules", () => {
     fc.assert(
       fc.property(flows, traffic, (list, frames) => {
+        // A frame with the type of MPLS and no label is no key that a datapath takes: each of its
+        // packets is an upcall, and the counters differ in Open vSwitch as well.
+        fc.pre(!frames.some(([, frame]) => endsBeforeLabels(frame)));
         const cached = bedWith(list);
         const plain = bedWith(list);
         plain.ok("ovs-appctl", "upcall/disable-megaflows");
