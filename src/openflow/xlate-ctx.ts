@@ -123,7 +123,7 @@ export interface XlateOut {
   readonly flow: FlowKey;
   /** SLOW bits. */
   readonly slow: number;
-  /** The result must not become a datapath flow. */
+  /** A datapath flow with this result goes when it is revalidated. */
   readonly avoidCaching: boolean;
   /** Recirculation ids that the datapath actions use, each with a reference taken. */
   readonly recircIds: readonly number[];
