@@ -41,7 +41,7 @@ function formatFlow(r: DpctlRun, pair: DatapathPair, f: Megaflow): string {
 }
 
 function extraInfo(f: Megaflow): string {
-  return `miniflow_bits(${miniflowBits(f.mask).join(",")})`;
+  return `miniflow_bits(${miniflowBits(f.key, f.mask).join(",")})`;
 }
 
 interface DumpArgs {
