@@ -35,18 +35,15 @@ const STARTS: Partial<Record<SlotName, number>> = {
 const FIRST_UNIT_WORDS = 64;
 
 /** What a packet of any kind comes with. */
-const ALWAYS: readonly SlotName[] = [
-  ...(["skb_priority", "pkt_mark", "recirc_id", "dp_hash", "packet_type"] as const),
-  ...(["ct_state", "ct_zone", "ct_mark", "ct_label", "dl_dst", "dl_src", "dl_type"] as const),
-  ...(["vlan_tpid", "vlan_tci", "vlan_tpid1", "vlan_tci1"] as const),
-];
+const METADATA = ["skb_priority", "pkt_mark", "recirc_id", "dp_hash", "packet_type"] as const;
+const CT = ["ct_state", "ct_zone", "ct_mark", "ct_label"] as const;
+const L2 = ["dl_dst", "dl_src", "dl_type", "vlan_tpid", "vlan_tci", "vlan_tpid1"] as const;
+const ALWAYS = [...METADATA, ...CT, ...L2, "vlan_tci1"] as const;
 const TUNNEL_OPTIONS: readonly SlotName[] = ["tun_md_present", "tun_md_opts"];
 const TUNNEL: readonly SlotName[] = SLOT_LIST.map((slot) => slot.name).filter(
   (name) => name.startsWith("tun_") && !TUNNEL_OPTIONS.includes(name),
 );
-const IP: readonly SlotName[] = [
-  ...(["nw_proto", "nw_frag", "nw_tos", "nw_ttl", "tp_src", "tp_dst"] as const),
-];
+const IP = ["nw_proto", "nw_frag", "nw_tos", "nw_ttl", "tp_src", "tp_dst"] as const;
 const CT_PORTS = ["ct_nw_proto", "ct_tp_src", "ct_tp_dst"] as const;
 const IPV4 = [...IP, ...CT_PORTS, "nw_src", "nw_dst", "ct_nw_src", "ct_nw_dst"] as const;
 const IPV6 = [...IP, "ipv6_src", "ipv6_dst", "ipv6_label", "tcp_flags"] as const;
@@ -54,10 +51,8 @@ const ND = ["nd_target", "arp_sha", "arp_tha", "igmp_group_ip4"] as const;
 const NO_ND = [...CT_PORTS, "ct_ipv6_src", "ct_ipv6_dst"] as const;
 const ARP = ["nw_src", "nw_dst", "nw_proto", "arp_sha", "arp_tha"] as const;
 const MPLS = ["mpls_lse", "mpls_lse1", "mpls_lse2"] as const;
-const NSH = [
-  ...(["nsh_flags", "nsh_mdtype", "nsh_np", "nsh_path_hdr"] as const),
-  ...(["nsh_c1", "nsh_c2", "nsh_c3", "nsh_c4"] as const),
-];
+const NSH_BASE = ["nsh_flags", "nsh_mdtype", "nsh_np", "nsh_path_hdr"] as const;
+const NSH = [...NSH_BASE, "nsh_c1", "nsh_c2", "nsh_c3", "nsh_c4"] as const;
 
 /** What the network header of the packets of a key fills. */
 function networkSlots(key: FlowKey): readonly SlotName[] {
@@ -103,7 +98,7 @@ const LAYOUT = layOut();
 
 /** The words of the structure that packets of a key fill; a word counts whole. */
 function filledWords(key: FlowKey): ReadonlySet<number> {
-  const names = new Set([...ALWAYS, ...tunnelSlots(key), ...networkSlots(key)]);
+  const names = new Set<SlotName>([...ALWAYS, ...tunnelSlots(key), ...networkSlots(key)]);
   const words = new Set<number>();
   for (const [slot, start] of LAYOUT) {
     if (names.has(slot.name)) {
