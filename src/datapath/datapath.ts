@@ -207,7 +207,7 @@ export class Datapath implements ExecuteEnv {
     }
     this.turn++;
     if (!p.rssValid) {
-      p.rssHash = flowRss(flow);
+      p.rssHash = flowRss(flow, p);
       p.rssValid = true;
     }
     executeActions(this, PacketBatch.of(p), false, actions, flow);
@@ -260,7 +260,7 @@ export class Datapath implements ExecuteEnv {
    */
   private packetHash(p: PacketBuf, key: FlowKey): number {
     if (!p.rssValid) {
-      p.rssHash = flowRss(key);
+      p.rssHash = flowRss(key, p);
       p.rssValid = true;
     }
     return p.rssHash ^ Math.imul(this.depth, EMC_NEXT);

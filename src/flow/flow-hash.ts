@@ -5,8 +5,11 @@
 // our host-order words. jhash works on a structure's bytes; its layout is repeated here.
 // ovs: lib/flow.c flow_hash_5tuple, flow_hash_symmetric_*, flow_hash_fields, flow_mask_hash_fields.
 
-import { bswap16, bswap32, bswap32Int, putU16, putU32 } from "../lib/bytes.ts";
+import { bswap16, bswap32, bswap32Int, getU16, putU16, putU32 } from "../lib/bytes.ts";
 import { hashAdd, hashAdd64, hashFinish, hashFinishInt, jhashBytes } from "../lib/hash.ts";
+import { IPV6 } from "../packet/ip.ts";
+import { TCP, tcpHeaderBytes, UDP } from "../packet/l4.ts";
+import { NO_OFS, type PacketBuf } from "../packet/packet.ts";
 import { ETH_TYPE, isIpAny } from "./flow-is.ts";
 import { type FlowKey, fill, get, getU, K, orBits } from "./flow-key.ts";
 import { IP_PROTO, NW_FRAG, PT } from "./flow-is.ts";
@@ -39,12 +42,45 @@ export function flowHash5tuple(key: FlowKey | null, basis: number): number {
   return (key === null ? hashFinish(basis, FIVE_TUPLE_FINAL) : hash5tuple(key, basis)) >>> 0;
 }
 
-/** What a packet's receive queue would say of it: its 5-tuple hash, as a signed number. */
-export function flowRss(key: FlowKey): number {
-  return hash5tuple(key, 0);
+/**
+ * What a packet's receive queue would say of it: its 5-tuple hash, as a signed number. `key` is what
+ * was read from the packet, whose offsets are those of that reading.
+ */
+export function flowRss(key: FlowKey, p: PacketBuf): number {
+  return hash5tuple(key, 0, rssProto(key, p));
 }
 
-function hash5tuple(key: FlowKey, basis: number): number {
+/**
+ * Reading TCP or UDP already hashes the packet, with the protocol that the IPv6 header itself names,
+ * which may be an extension header (ovs: dp_packet_update_rss_hash_ipv6_tcp_udp).
+ */
+function rssProto(key: FlowKey, p: PacketBuf): number {
+  const proto = get(key, K.nw_proto);
+  const isPorted = proto === IP_PROTO.TCP || proto === IP_PROTO.UDP;
+  if (get(key, K.dl_type) !== ETH_TYPE.IPV6 || !isPorted || p.l4Ofs === NO_OFS) {
+    return proto;
+  }
+  const first = p.bytes[p.start + p.l3Ofs + IPV6.NEXT] as number;
+  return first !== proto && hasL4Header(key, p, proto) ? first : proto;
+}
+
+/** True if the header of TCP or UDP is whole. */
+function hasL4Header(key: FlowKey, p: PacketBuf, proto: number): boolean {
+  if ((get(key, K.nw_frag) & NW_FRAG.LATER) !== 0) {
+    return false;
+  }
+  const bytes = p.size - p.l2PadBytes - p.l4Ofs;
+  if (proto === IP_PROTO.UDP) {
+    return bytes >= UDP.HEADER_BYTES;
+  }
+  if (bytes < TCP.HEADER_BYTES) {
+    return false;
+  }
+  const header = tcpHeaderBytes(getU16(p.bytes, p.start + p.l4Ofs + TCP.CTL));
+  return header >= TCP.HEADER_BYTES && bytes >= header;
+}
+
+function hash5tuple(key: FlowKey, basis: number, proto = get(key, K.nw_proto)): number {
   let h = basis;
   const dlType = get(key, K.dl_type);
   if (dlType === ETH_TYPE.IPV6) {
@@ -60,14 +96,14 @@ function hash5tuple(key: FlowKey, basis: number): number {
   } else {
     return hashFinishInt(h, FIVE_TUPLE_FINAL);
   }
-  const proto = get(key, K.nw_proto);
   h = hashAdd(h, proto);
+  const last = get(key, K.nw_proto);
   if (
-    proto === IP_PROTO.TCP ||
-    proto === IP_PROTO.UDP ||
-    proto === IP_PROTO.SCTP ||
-    proto === IP_PROTO.ICMP ||
-    proto === IP_PROTO.ICMPV6
+    last === IP_PROTO.TCP ||
+    last === IP_PROTO.UDP ||
+    last === IP_PROTO.SCTP ||
+    last === IP_PROTO.ICMP ||
+    last === IP_PROTO.ICMPV6
   ) {
     h = hashAdd(h, raw(key, K.tp_src.word));
   }
