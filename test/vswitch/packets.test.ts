@@ -209,6 +209,28 @@ describe("megaflows of translations that failed", () => {
   });
 });
 
+describe("hashes of packets", () => {
+  const TCP6 =
+    "6000000000%LEN%%NEXT%40fd000000000000000000000000000001fd000000000000000000000000000001%EXT%" +
+    "00500035000003e8000000005012200091620000";
+  const GROUP = "group_id=3,type=select,selection_method=dp_hash,bucket=weight:8,actions=output:3";
+
+  // Recorded from Open vSwitch: an extension header changes the hash of the same TCP ports.
+  it.each([
+    { ext: "0600010400000000", next: "3c", hash: "0xc92cdc60" },
+    { ext: "3c000104000000000600010400000000", next: "00", hash: "0xe30c5515" },
+  ])("of TCP behind $ext", ({ ext, next, hash }) => {
+    const bed = bedWith([]);
+    bed.ok("ovs-ofctl", "-O", "OpenFlow15", "add-group", "br0", GROUP);
+    bed.ok("ovs-ofctl", "add-flow", "br0", "actions=group:3");
+    const length = (20 + ext.length / 2).toString(16).padStart(2, "0");
+    const packet = TCP6.replace("%LEN%", length).replace("%NEXT%", next).replace("%EXT%", ext);
+    const frame = `02000000000202000000000186dd${packet}`;
+    bed.run("ovs-appctl", "netdev-dummy/receive", "p3", frame);
+    expect(bed.ok("ovs-appctl", "dpctl/dump-flows")).toContain(`dp_hash(${hash}/0xf)`);
+  });
+});
+
 describe("laws of the switch", () => {
   it("caches change nothing: neither packets nor counters of rules", () => {
     fc.assert(
