@@ -105,7 +105,9 @@ export function executeSetMasked(
       return;
     case "arp":
       if (hasL3(p, ARP.BYTES)) {
-        setArp(p, value, mask);
+        setArp(p.bytes, p.l3(), value, mask);
+      } else if (p.l3Ofs !== NO_OFS) {
+        setCutArp(p, value, mask);
       }
       return;
     case "ipv4":
@@ -165,14 +167,21 @@ function setEth(p: PacketBuf, value: Uint32Array, mask: Uint32Array): void {
   }
 }
 
-function setArp(p: PacketBuf, value: Uint32Array, mask: Uint32Array): void {
-  const b = p.bytes;
-  const at = p.l3();
+function setArp(b: Uint8Array, at: number, value: Uint32Array, mask: Uint32Array): void {
   putU16(b, at + ARP.OP, mixed(value, mask, W.arpOp, getU16(b, at + ARP.OP)));
   setMac(b, at + ARP.SHA, value, mask, W.arpSha);
   putU32(b, at + ARP.SPA, mixed(value, mask, W.arpSip, getU32(b, at + ARP.SPA)));
   setMac(b, at + ARP.THA, value, mask, W.arpTha);
   putU32(b, at + ARP.TPA, mixed(value, mask, W.arpTip, getU32(b, at + ARP.TPA)));
+}
+
+/** What is there of a header that is cut gets the values all the same, as in Open vSwitch. */
+function setCutArp(p: PacketBuf, value: Uint32Array, mask: Uint32Array): void {
+  const header = new Uint8Array(ARP.BYTES);
+  const there = p.bytes.subarray(Math.min(p.l3(), p.end), p.end);
+  header.set(there);
+  setArp(header, 0, value, mask);
+  there.set(header.subarray(0, there.length));
 }
 
 function setIpv4Masked(p: PacketBuf, value: Uint32Array, mask: Uint32Array): void {

@@ -209,6 +209,17 @@ describe("megaflows of translations that failed", () => {
   });
 });
 
+describe("a cut ARP header", () => {
+  // As the real switch answers, where writing behind the packet does not end it.
+  it("gets its operation set, and keeps the rest", () => {
+    const bed = bedWith(["arp,actions=set_field:1->arp_op,output:1"]);
+    const arp = (op: string) =>
+      `ffffffffffff0200000000028100600008060001080006040${op}0200000000020a000001ffff`;
+    bed.run("ovs-appctl", "netdev-dummy/receive", "p3", arp("002"));
+    expect(bed.pcap("p1.pcap")).toBe(`${arp("001")}\n`);
+  });
+});
+
 describe("hashes of packets", () => {
   const TCP6 =
     "6000000000%LEN%%NEXT%40fd000000000000000000000000000001fd000000000000000000000000000001%EXT%" +
