@@ -51,8 +51,8 @@ export function flowRss(key: FlowKey, p: PacketBuf): number {
 }
 
 /**
- * Reading TCP or UDP already hashes the packet, with the protocol that the IPv6 header itself names,
- * which may be an extension header (ovs: dp_packet_update_rss_hash_ipv6_tcp_udp).
+ * Reading TCP or UDP already hashes the packet, with the protocol that the IPv6 header itself
+ * names, which may be an extension header (ovs: dp_packet_update_rss_hash_ipv6_tcp_udp).
  */
 function rssProto(key: FlowKey, p: PacketBuf): number {
   const proto = get(key, K.nw_proto);
