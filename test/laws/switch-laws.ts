@@ -246,8 +246,9 @@ function covered(
   );
   // Labels are counted by whether they are 0 where a stack has no bottom, without a look at the rest
   // of their bits.
-  // And a change of some bits of a label writes all of them, as the first packet had them.
-  const setsLabel = formatOdpActions(f.actions, null).includes("set(mpls(");
+  // And a change of some bits of a label writes all of them, as the first packet had them; so does
+  // a label that is popped for one output and pushed again for the next.
+  const setsLabel = /set\(mpls\(|push_mpls\(/.test(formatOdpActions(f.actions, null));
   for (let i = 0; i < MPLS_LSE_COUNT; i++) {
     const w = K.mpls_lse.word + i;
     const own = f.key[w] as number;
