@@ -17,7 +17,7 @@ import {
   ipv6ExtBytes,
   isIpv6Ext,
 } from "../packet/ip.ts";
-import { TCP, tcpHeaderBytes, UDP } from "../packet/l4.ts";
+import { TCP, tcpHeaderBytes, UDP, wholeTcpHeader } from "../packet/l4.ts";
 import { NO_OFS, type PacketBuf } from "../packet/packet.ts";
 import { csumAdd16 } from "../lib/checksum.ts";
 import type { CtCounters } from "./ct-counters.ts";
@@ -178,10 +178,8 @@ function checkL4(key: ConnKey, l4: L4View, counters: CtCounters): boolean {
   const { b, at, end } = l4;
   const size = end - at;
   switch (key.proto) {
-    case IP_PROTO.TCP: {
-      const bytes = size < TCP.HEADER_BYTES ? 0 : tcpHeaderBytes(getU16(b, at + TCP.CTL));
-      return bytes >= TCP.HEADER_BYTES && bytes <= size && checksumOk(key, l4, counters);
-    }
+    case IP_PROTO.TCP:
+      return wholeTcpHeader(b, at, size) > 0 && checksumOk(key, l4, counters);
     case IP_PROTO.UDP: {
       const bytes = size < UDP.HEADER_BYTES ? 0 : getU16(b, at + UDP.LEN);
       if (bytes < UDP.HEADER_BYTES || bytes > size) {

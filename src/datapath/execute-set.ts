@@ -16,8 +16,8 @@ import {
   setTcpPorts,
   setUdpPorts,
   TCP,
-  tcpHeaderBytes,
   UDP,
+  wholeTcpHeader,
 } from "../packet/l4.ts";
 import { MPLS } from "../packet/mpls.ts";
 import { NSH, setNsh } from "../packet/nsh.ts";
@@ -240,7 +240,7 @@ function setL4(p: PacketBuf, attr: OdpWordsName, value: Uint32Array, mask: Uint3
   const dst = (old: number) => mixed(value, mask, 1, old) & 0xffff;
   switch (attr) {
     case "tcp":
-      if (bytes >= TCP.HEADER_BYTES && tcpWhole(b, at, bytes)) {
+      if (wholeTcpHeader(b, at, bytes) > 0) {
         setTcpPorts(p, src(getU16(b, at)), dst(getU16(b, at + TCP.DST)));
       }
       return;
@@ -277,11 +277,6 @@ function setL4(p: PacketBuf, attr: OdpWordsName, value: Uint32Array, mask: Uint3
     default:
       return;
   }
-}
-
-function tcpWhole(b: Uint8Array, at: number, bytes: number): boolean {
-  const headerBytes = tcpHeaderBytes(getU16(b, at + TCP.CTL));
-  return headerBytes >= TCP.HEADER_BYTES && headerBytes <= bytes;
 }
 
 function setNdMasked(p: PacketBuf, value: Uint32Array, mask: Uint32Array): void {

@@ -7,7 +7,7 @@ import { getU16, getU32 } from "../lib/bytes.ts";
 import { assert } from "../lib/errors.ts";
 import { ICMP, ICMP6_TYPE, IGMP, ND, ND_OPT } from "../packet/icmp-header.ts";
 import { IP_PROTO } from "../packet/ip.ts";
-import { SCTP, TCP, TCP_FLAG, tcpHeaderBytes, UDP } from "../packet/l4.ts";
+import { SCTP, TCP, TCP_FLAG, UDP, wholeTcpHeader } from "../packet/l4.ts";
 import type { FlowKey } from "./flow-key.ts";
 import { K } from "./slots.ts";
 
@@ -35,15 +35,10 @@ export function extractL4(
 ): void {
   switch (proto) {
     case IP_PROTO.TCP: {
-      if (size < TCP.HEADER_BYTES) {
+      if (wholeTcpHeader(b, pos, size) === 0) {
         return;
       }
-      const ctl = getU16(b, pos + TCP.CTL);
-      const headerBytes = tcpHeaderBytes(ctl);
-      if (headerBytes < TCP.HEADER_BYTES || size < headerBytes) {
-        return;
-      }
-      key[W_TCP_FLAGS] = (ctl & TCP_FLAG.MASK) << S_TCP_FLAGS;
+      key[W_TCP_FLAGS] = (getU16(b, pos + TCP.CTL) & TCP_FLAG.MASK) << S_TCP_FLAGS;
       break;
     }
     case IP_PROTO.UDP:

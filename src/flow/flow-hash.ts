@@ -5,10 +5,10 @@
 // our host-order words. jhash works on a structure's bytes; its layout is repeated here.
 // ovs: lib/flow.c flow_hash_5tuple, flow_hash_symmetric_*, flow_hash_fields, flow_mask_hash_fields.
 
-import { bswap16, bswap32, bswap32Int, getU16, putU16, putU32 } from "../lib/bytes.ts";
+import { bswap16, bswap32, bswap32Int, putU16, putU32 } from "../lib/bytes.ts";
 import { hashAdd, hashAdd64, hashFinish, hashFinishInt, jhashBytes } from "../lib/hash.ts";
 import { IPV6 } from "../packet/ip.ts";
-import { TCP, tcpHeaderBytes, UDP } from "../packet/l4.ts";
+import { UDP, wholeTcpHeader } from "../packet/l4.ts";
 import { NO_OFS, type PacketBuf } from "../packet/packet.ts";
 import { ETH_TYPE, isIpAny } from "./flow-is.ts";
 import { type FlowKey, fill, get, getU, K, orBits } from "./flow-key.ts";
@@ -69,15 +69,11 @@ function hasL4Header(key: FlowKey, p: PacketBuf, proto: number): boolean {
   if ((get(key, K.nw_frag) & NW_FRAG.LATER) !== 0) {
     return false;
   }
-  const bytes = p.size - p.l2PadBytes - p.l4Ofs;
+  const bytes = p.l4Bytes();
   if (proto === IP_PROTO.UDP) {
     return bytes >= UDP.HEADER_BYTES;
   }
-  if (bytes < TCP.HEADER_BYTES) {
-    return false;
-  }
-  const header = tcpHeaderBytes(getU16(p.bytes, p.start + p.l4Ofs + TCP.CTL));
-  return header >= TCP.HEADER_BYTES && bytes >= header;
+  return wholeTcpHeader(p.bytes, p.l4(), bytes) > 0;
 }
 
 function hash5tuple(key: FlowKey, basis: number, proto = get(key, K.nw_proto)): number {

@@ -41,6 +41,12 @@ export function tcpHeaderBytes(ctl: number): number {
   return (ctl >>> 12) * 4;
 }
 
+/** Bytes of the TCP header at `at` if it is whole within `size` bytes, 0 if not. */
+export function wholeTcpHeader(b: Uint8Array, at: number, size: number): number {
+  const bytes = size < TCP.HEADER_BYTES ? 0 : tcpHeaderBytes(getU16(b, at + TCP.CTL));
+  return bytes >= TCP.HEADER_BYTES && bytes <= size ? bytes : 0;
+}
+
 /** Changes a 16-bit word and the Internet checksum that covers it. */
 function setWord16(b: Uint8Array, at: number, value: number, csumAt: number): void {
   const old = getU16(b, at);
